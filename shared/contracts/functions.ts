@@ -1,0 +1,210 @@
+/**
+ * Every Lambda function: its entry file, what triggers it and what it uses. `uses` decides both the function's variables and
+ * its role: CDK grants exactly what stands here, and `functionEnv` parses exactly that at cold start.
+ */
+import * as z from 'zod'
+
+const name = z.string().min(1)
+const commaList = z.string().min(1).transform((value) => value.split(','))
+
+/** What a function may use: the variables that come with it. `:read` variants share the variables and differ in the grant. */
+export const capabilityEnv = {
+  environments: z.object({ ENVIRONMENTS_TABLE: name }),
+  'environments:read': z.object({ ENVIRONMENTS_TABLE: name }),
+  connections: z.object({ CONNECTIONS_TABLE: name }),
+  terminalLog: z.object({ TERMINAL_LOG_TABLE: name }),
+  'terminalLog:read': z.object({ TERMINAL_LOG_TABLE: name }),
+  /** USE_DOCKER_AGENTS is the stage's default for teams whose flags say nothing. */
+  'flags:read': z.object({ FLAGS_TABLE: name, USE_DOCKER_AGENTS: z.enum(['true', 'false']) }),
+  workQueue: z.object({ WORK_QUEUE_URL: z.url() }),
+  eventBus: z.object({ EVENT_BUS_NAME: name }),
+  /** The management endpoint of the WebSocket API with its stage; posting, reading and closing connections. */
+  socketPosts: z.object({ WEBSOCKET_ENDPOINT: z.url() }),
+  runTasks: z.object({
+    CLUSTER_ARN: name,
+    AGENT_TASK_DEFINITION: name,
+    AGENT_CONTAINER: name,
+    TASK_SUBNETS: commaList,
+    TASK_SECURITY_GROUPS: commaList,
+    TASK_PUBLIC_IP: z.enum(['ENABLED', 'DISABLED']),
+    /** `FARGATE` or `FARGATE_SPOT`. */
+    TASK_CAPACITY_PROVIDER: z.enum(['FARGATE', 'FARGATE_SPOT']),
+  }),
+  stopTasks: z.object({ CLUSTER_ARN: name }),
+  readTasks: z.object({ CLUSTER_ARN: name }),
+  /** Secret that holds the existing server's JWT_SECRET as its string. */
+  jwtSecret: z.object({ JWT_SECRET_ID: name }),
+  /** `<prefix>/<teamId>/model-key` is the secret of a team's model key. */
+  modelKeys: z.object({ TEAM_SECRETS_PREFIX: name, MODEL_BASE_URL: z.url().optional() }),
+  /** The existing Covibes server; absent: there is none, names fall back to ids. */
+  existingServer: z.object({ LEGACY_API_URL: z.url().optional() }),
+} as const
+export type Capability = keyof typeof capabilityEnv
+
+/** Variables that every function has. */
+export const CommonEnv = z.object({
+  STAGE: name,
+  POWERTOOLS_SERVICE_NAME: name,
+  LOG_LEVEL: z.enum(['DEBUG', 'INFO', 'WARN', 'ERROR']).default('INFO'),
+})
+
+/** What `publish` needs: ledger and outbox, sessions, terminal logs, posts, the bus, and the queue for what must come later. */
+const delivery = ['environments', 'connections', 'terminalLog:read', 'socketPosts', 'eventBus', 'workQueue'] as const
+
+export interface FunctionContract {
+  /** Path from the repository root. It exports `handler`. */
+  readonly entry: string
+  readonly trigger: 'http' | 'authorizer' | 'websocket' | 'event' | 'queue' | 'schedule'
+  readonly uses: readonly Capability[]
+  /** Seconds. HTTP integrations end at 29 s, so nothing behind the API is longer. */
+  readonly timeoutSeconds: number
+  /** MiB; also sets the CPU share. */
+  readonly memoryMb: number
+}
+
+const http = { trigger: 'http', timeoutSeconds: 15, memoryMb: 512 } as const
+const schedule = { trigger: 'schedule', timeoutSeconds: 55, memoryMb: 512 } as const
+
+export const functions = {
+  'authorize-user': {
+    entry: 'functions/authorizers/authorize-user.ts',
+    trigger: 'authorizer',
+    uses: ['jwtSecret'],
+    timeoutSeconds: 5,
+    memoryMb: 256,
+  },
+  'spawn-agent': {
+    ...http,
+    entry: 'functions/http/agents/spawn-agent.ts',
+    uses: [...delivery, 'flags:read', 'existingServer'],
+  },
+  'list-agents': {
+    ...http,
+    entry: 'functions/http/agents/list-agents.ts',
+    uses: ['environments:read', 'flags:read', 'existingServer'],
+  },
+  'get-agent': {
+    ...http,
+    entry: 'functions/http/agents/get-agent.ts',
+    uses: ['environments:read', 'terminalLog:read', 'flags:read', 'existingServer'],
+  },
+  'get-agent-output': {
+    ...http,
+    entry: 'functions/http/agents/get-agent-output.ts',
+    uses: ['environments:read', 'terminalLog:read', 'flags:read', 'existingServer'],
+  },
+  'get-agent-container': {
+    ...http,
+    entry: 'functions/http/agents/get-agent-container.ts',
+    uses: ['environments:read', 'flags:read', 'existingServer'],
+  },
+  'stop-agent': {
+    ...http,
+    entry: 'functions/http/agents/stop-agent.ts',
+    uses: [...delivery, 'flags:read', 'existingServer'],
+  },
+  'delete-agent': {
+    ...http,
+    entry: 'functions/http/agents/delete-agent.ts',
+    uses: [...delivery, 'flags:read', 'existingServer'],
+  },
+  'delete-all-agents': {
+    ...http,
+    entry: 'functions/http/agents/delete-all-agents.ts',
+    timeoutSeconds: 28,
+    uses: [...delivery, 'flags:read', 'existingServer'],
+  },
+  'send-agent-input': {
+    ...http,
+    entry: 'functions/http/agents/send-agent-input.ts',
+    uses: ['environments:read', 'connections', 'socketPosts', 'flags:read', 'existingServer'],
+  },
+  'send-agent-signal': {
+    ...http,
+    entry: 'functions/http/agents/send-agent-signal.ts',
+    uses: ['environments', 'connections', 'socketPosts', 'flags:read', 'existingServer'],
+  },
+  'get-openapi': { ...http, entry: 'functions/http/meta/get-openapi.ts', uses: [], memoryMb: 256 },
+  'get-health': { ...http, entry: 'functions/http/meta/get-health.ts', uses: ['flags:read'], memoryMb: 256 },
+  'poll-socket': {
+    ...http,
+    entry: 'functions/http/socket/poll-socket.ts',
+    timeoutSeconds: 28,
+    uses: [...delivery],
+  },
+  'post-socket': {
+    ...http,
+    entry: 'functions/http/socket/post-socket.ts',
+    uses: [...delivery, 'jwtSecret'],
+  },
+  'on-connect': {
+    entry: 'functions/websocket/on-connect.ts',
+    trigger: 'websocket',
+    timeoutSeconds: 10,
+    memoryMb: 512,
+    uses: ['environments', 'connections', 'workQueue'],
+  },
+  'on-disconnect': {
+    entry: 'functions/websocket/on-disconnect.ts',
+    trigger: 'websocket',
+    timeoutSeconds: 10,
+    memoryMb: 512,
+    uses: ['connections'],
+  },
+  'on-socket-message': {
+    entry: 'functions/websocket/on-socket-message.ts',
+    trigger: 'websocket',
+    timeoutSeconds: 28,
+    memoryMb: 512,
+    uses: [...delivery, 'jwtSecret'],
+  },
+  'on-link-message': {
+    entry: 'functions/websocket/on-link-message.ts',
+    trigger: 'websocket',
+    timeoutSeconds: 28,
+    memoryMb: 512,
+    uses: [...delivery, 'terminalLog', 'modelKeys'],
+  },
+  'on-task-state-changed': {
+    entry: 'functions/events/on-task-state-changed.ts',
+    trigger: 'event',
+    timeoutSeconds: 28,
+    memoryMb: 512,
+    uses: [...delivery, 'stopTasks'],
+  },
+  'on-work': {
+    entry: 'functions/events/on-work.ts',
+    trigger: 'queue',
+    timeoutSeconds: 28,
+    memoryMb: 512,
+    uses: [...delivery, 'runTasks', 'stopTasks'],
+  },
+  'reconcile-tasks': {
+    ...schedule,
+    entry: 'functions/schedules/reconcile-tasks.ts',
+    uses: [...delivery, 'readTasks', 'stopTasks'],
+  },
+  'sweep-outbox': { ...schedule, entry: 'functions/schedules/sweep-outbox.ts', uses: [...delivery] },
+  'ping-connections': {
+    ...schedule,
+    entry: 'functions/schedules/ping-connections.ts',
+    uses: ['connections', 'socketPosts'],
+  },
+} as const satisfies Record<string, FunctionContract>
+
+export type FunctionId = keyof typeof functions
+
+type Env<C extends Capability> = z.infer<(typeof capabilityEnv)[C]>
+type Intersect<U> = (U extends unknown ? (value: U) => void : never) extends (value: infer I) => void ? I : never
+/** The variables of a function, as its handler sees them. */
+export type FunctionEnv<F extends FunctionId> = z.infer<typeof CommonEnv> &
+  ((typeof functions)[F]['uses'][number] extends never
+    ? unknown
+    : Intersect<{ [C in (typeof functions)[F]['uses'][number]]: Env<C> }[(typeof functions)[F]['uses'][number]]>)
+
+/** Parses a function's variables: throws at cold start, naming the variable, when the stack and this file disagree. */
+export function functionEnv<F extends FunctionId>(id: F, variables: Record<string, string | undefined>): FunctionEnv<F> {
+  const contract: FunctionContract = functions[id]
+  const parsed = contract.uses.map((capability) => capabilityEnv[capability].parse(variables))
+  return Object.assign({}, CommonEnv.parse(variables), ...parsed) as FunctionEnv<F>
+}

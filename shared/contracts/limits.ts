@@ -1,0 +1,94 @@
+/**
+ * Every number the control plane is designed to, written once. Sources are the AWS documentation page or the design page
+ * named beside it; CDK, functions, images, the one-machine runtime and tests all read them here.
+ */
+
+/** vCPU units (1024 = 1 vCPU) and MiB of a Fargate task. */
+export type TaskSize = { readonly cpu: number; readonly memory: number }
+
+/** Sizes by kind of container: agent 1 vCPU / 2 GB, preview 0.5 / 1 GB, sync 0.25 / 0.5 GB (Fargate's least). */
+export const DEFAULT_TASK_SIZE = {
+  agent: { cpu: 1024, memory: 2048 },
+  preview: { cpu: 512, memory: 1024 },
+  sync: { cpu: 256, memory: 512 },
+} as const satisfies Record<string, TaskSize>
+
+/** The largest container a team may ask for unless its flags say otherwise: what the existing frontend offers at most. */
+export const DEFAULT_TEAM_TASK_LIMIT: TaskSize = { cpu: 4096, memory: 8192 }
+
+/** Live agents a team may have at once unless its flags say otherwise (the existing server's cap on its list). */
+export const DEFAULT_TEAM_AGENT_SLOTS = 20
+
+/** Container health check: every 30 s, 5 s to answer, 3 failures (integration guide). Seconds, seconds, count. */
+export const HEALTH_CHECK = { intervalSeconds: 30, timeoutSeconds: 5, retries: 3, startPeriodSeconds: 60 } as const
+
+/** Seconds a container has between SIGTERM and SIGKILL; Fargate allows 2 to 120. */
+export const STOP_TIMEOUT_SECONDS = 30
+
+/** Port of an agent's own /health and /status. */
+export const AGENT_STATUS_PORT = 8080
+
+/** Identity of every process in our images, and owner of every writable path in them. */
+export const CONTAINER_USER = { uid: 1000, gid: 1000 } as const
+
+/** Milliseconds a link ticket lives when nobody uses it (invariant 5: ten minutes). */
+export const LINK_TICKET_TTL_MS = 10 * 60_000
+
+/** RunTask tries within one generation, the first included. */
+export const MAX_START_ATTEMPTS = 3
+
+/** Calls of RunTask with one token after unclear answers (timeouts, 5xx), before the start is given up. */
+export const MAX_UNCLEAR_REPEATS = 4
+
+/** Milliseconds to wait for one RunTask answer before it counts as unclear. */
+export const RUN_TASK_TIMEOUT_MS = 8_000
+
+/** Milliseconds a record may be `starting` before it is failed; Fargate starts in 30–60 s, a cold pull of a large image in minutes. */
+export const START_DEADLINE_MS = 10 * 60_000
+
+/** Milliseconds after which a committed change that is still in the outbox is pushed again by the sweep. */
+export const OUTBOX_SWEEP_AFTER_MS = 10_000
+
+/** Longest terminal input taken in one HTTP request or socket event, in UTF-16 units: the existing client's 1 MB paste. */
+export const MAX_INPUT_CHARS = 1_000_000
+
+/** Longest task text of a spawn request (the existing server's bound). */
+export const MAX_TASK_CHARS = 1000
+
+/** Largest JSON body the API takes, in bytes; API Gateway itself takes 10 MB. A larger one is 413. */
+export const MAX_BODY_BYTES = 1_500_000
+
+/** API Gateway WebSocket: frame and message bounds in bytes (quotas page). Frames are the tighter one for clients that do not fragment. */
+export const WEBSOCKET_MAX_FRAME_BYTES = 32 * 1024
+export const WEBSOCKET_MAX_MESSAGE_BYTES = 128 * 1024
+
+/** Bytes of terminal output a container puts in one link message, as encoded JSON: below the 32 KB frame with room for the envelope. */
+export const LINK_CHUNK_MAX_ENCODED_BYTES = 28 * 1024
+
+/** Bytes of terminal log kept for an agent (newest part). */
+export const TERMINAL_LOG_MAX_BYTES = 4 * 1024 * 1024
+
+/** Days kept: terminal log after its last write, ledger entries, idempotency keys. */
+export const TERMINAL_LOG_TTL_DAYS = 7
+export const LEDGER_TTL_DAYS = 90
+export const IDEMPOTENCY_TTL_HOURS = 24
+
+/** Terminal size until the first resize; bounds of a resize. */
+export const DEFAULT_TERMINAL = { cols: 80, rows: 24 } as const
+export const MAX_TERMINAL = { cols: 500, rows: 300 } as const
+
+/**
+ * Engine.IO heartbeat, in milliseconds. Pings come from a one-minute schedule, and a client closes when none arrives within
+ * interval + timeout, so the announced sum covers two lost schedules.
+ */
+export const ENGINE_PING_INTERVAL_MS = 60_000
+export const ENGINE_PING_TIMEOUT_MS = 120_000
+
+/** Milliseconds a long poll is held; HTTP APIs cut at 30 s. */
+export const POLL_HOLD_MS = 20_000
+
+/** Bytes one polling POST may carry, announced as maxPayload; below Lambda's 6 MB request. */
+export const ENGINE_MAX_PAYLOAD_BYTES = 4_000_000
+
+/** Hours a connection row outlives its last change: API Gateway cuts a WebSocket after 2 h. */
+export const CONNECTION_TTL_HOURS = 3

@@ -1,0 +1,187 @@
+/**
+ * The HTTP surface: the only place where a route is declared. CDK builds the API from it, handlers get their types and
+ * validation from it, the OpenAPI document is written from it, and a test holds them together.
+ *
+ * To add a route: add it here, write its handler file, name what it uses in functions.ts.
+ */
+import * as z from 'zod'
+import * as agents from './agents.ts'
+
+export type HttpMethod = 'GET' | 'POST' | 'PUT' | 'DELETE' | 'OPTIONS'
+
+export interface Route {
+  readonly method: HttpMethod
+  /** API Gateway's form: `/api/agents/{id}`. */
+  readonly path: string
+  /** `user`: the Lambda authorizer's JWT. `none`: anybody. */
+  readonly auth: 'user' | 'none'
+  readonly summary: string
+  /** Id of the function (functions.ts) that answers. */
+  readonly handler: string
+  readonly params?: z.ZodType
+  readonly query?: z.ZodType
+  readonly body?: z.ZodType
+  /** Header names (lower case) that the handler reads, for the OpenAPI document. */
+  readonly headers?: readonly string[]
+  readonly answer?: z.ZodType
+  /** Statuses it may answer beside 200 and the platform's own 401, 403, 413, 500, 503. */
+  readonly errors?: readonly number[]
+}
+
+/** Error body of every refusal that is ours; the authorizer's 401 and 403 carry `message` only. */
+export const ErrorAnswerSchema = z.object({
+  message: z.string(),
+  code: z.string(),
+  requestId: z.string(),
+  details: z.array(z.object({ field: z.string(), message: z.string() })).optional(),
+})
+
+const agent = { auth: 'user', params: agents.AgentParamsSchema } as const
+
+export const routes = {
+  spawnAgent: {
+    method: 'POST',
+    path: '/api/agents/spawn',
+    auth: 'user',
+    summary: 'Start an agent. Answers at once; the container starts afterwards.',
+    handler: 'spawn-agent',
+    headers: ['idempotency-key'],
+    body: agents.SpawnAgentBodySchema,
+    answer: agents.SpawnAgentAnswerSchema,
+    errors: [400, 403, 409, 422, 429],
+  },
+  listAgents: {
+    method: 'GET',
+    path: '/api/agents',
+    auth: 'user',
+    summary: "The team's agents, newest first.",
+    handler: 'list-agents',
+    query: agents.ListAgentsQuerySchema,
+    answer: agents.ListAgentsAnswerSchema,
+    errors: [400],
+  },
+  listAgentsAlias: {
+    method: 'GET',
+    path: '/api/agents/list',
+    auth: 'user',
+    summary: "The team's agents, newest first (the integration guide's path).",
+    handler: 'list-agents',
+    query: agents.ListAgentsQuerySchema,
+    answer: agents.ListAgentsAnswerSchema,
+    errors: [400],
+  },
+  deleteAllAgents: {
+    method: 'DELETE',
+    path: '/api/agents',
+    auth: 'user',
+    summary: "Delete all of the team's agents, stopping those that run.",
+    handler: 'delete-all-agents',
+    answer: agents.DeleteAllAnswerSchema,
+  },
+  getAgent: {
+    ...agent,
+    method: 'GET',
+    path: '/api/agents/{id}',
+    summary: 'One agent with its newest output lines.',
+    handler: 'get-agent',
+    answer: agents.AgentAnswerSchema,
+    errors: [404],
+  },
+  deleteAgent: {
+    ...agent,
+    method: 'DELETE',
+    path: '/api/agents/{id}',
+    summary: 'Delete an agent, whatever its state; what runs is stopped.',
+    handler: 'delete-agent',
+    answer: agents.DeleteAnswerSchema,
+    errors: [404],
+  },
+  getAgentOutput: {
+    ...agent,
+    method: 'GET',
+    path: '/api/agents/{id}/output',
+    summary: "An agent's output as lines.",
+    handler: 'get-agent-output',
+    query: agents.OutputQuerySchema,
+    answer: agents.OutputAnswerSchema,
+    errors: [400, 404],
+  },
+  stopAgent: {
+    ...agent,
+    method: 'POST',
+    path: '/api/agents/{id}/stop',
+    summary: 'Stop an agent. It is `killed` once its container has really stopped.',
+    handler: 'stop-agent',
+    answer: agents.StopAnswerSchema,
+    errors: [404],
+  },
+  sendAgentInput: {
+    ...agent,
+    method: 'POST',
+    path: '/api/agents/{id}/input',
+    summary: "Type into an agent's terminal (its owner only).",
+    handler: 'send-agent-input',
+    body: agents.InputBodySchema,
+    answer: agents.MessageAnswerSchema,
+    errors: [400, 403, 404, 409],
+  },
+  sendAgentSignal: {
+    ...agent,
+    method: 'POST',
+    path: '/api/agents/{id}/signal',
+    summary: "Send a signal to an agent's foreground process (its owner only).",
+    handler: 'send-agent-signal',
+    body: agents.SignalBodySchema,
+    answer: agents.MessageAnswerSchema,
+    errors: [400, 403, 404, 409],
+  },
+  getAgentContainer: {
+    ...agent,
+    method: 'GET',
+    path: '/api/agents/{id}/container',
+    summary: "An agent's container.",
+    handler: 'get-agent-container',
+    answer: agents.ContainerAnswerSchema,
+    errors: [404],
+  },
+  getOpenApi: {
+    method: 'GET',
+    path: '/api/openapi.json',
+    auth: 'none',
+    summary: 'This API as an OpenAPI 3.1 document.',
+    handler: 'get-openapi',
+  },
+  getHealth: {
+    method: 'GET',
+    path: '/api/health',
+    auth: 'none',
+    summary: '200 once the control plane can read its tables.',
+    handler: 'get-health',
+    answer: z.object({ status: z.literal('ok'), stage: z.string() }),
+  },
+  pollSocket: {
+    method: 'GET',
+    path: '/socket.io/',
+    auth: 'none',
+    summary: 'Engine.IO 4 long poll (Socket.IO 5).',
+    handler: 'poll-socket',
+  },
+  postSocket: {
+    method: 'POST',
+    path: '/socket.io/',
+    auth: 'none',
+    summary: 'Engine.IO 4 polling payload (Socket.IO 5).',
+    handler: 'post-socket',
+  },
+} as const satisfies Record<string, Route>
+
+export type RouteId = keyof typeof routes
+
+type Parsed<R, K extends string> = R extends Record<K, infer S extends z.ZodType> ? z.infer<S> : undefined
+/** What a route's handler gets, from its schemas. */
+export type RouteInput<R extends Route> = {
+  params: Parsed<R, 'params'>
+  query: Parsed<R, 'query'>
+  body: Parsed<R, 'body'>
+}
+export type RouteAnswer<R extends Route> = R extends { answer: infer S extends z.ZodType } ? z.input<S> : unknown

@@ -1,0 +1,24 @@
+/** Messages of the work queue: what a function leaves to be done after it has answered, or later than now. */
+import * as z from 'zod'
+
+const environment = {
+  teamId: z.string().min(1),
+  environmentId: z.string().min(1),
+  generation: z.number().int().min(1),
+  correlationId: z.string(),
+}
+
+export const WorkSchema = z.discriminatedUnion('kind', [
+  /** Bring the record's container up: claim the attempt, call RunTask. `repeat` counts calls with one token after unclear answers. */
+  z.object({ kind: z.literal('start-environment'), ...environment, repeat: z.number().int().min(0).default(0) }),
+  /** Ask ECS to stop the record's task; repeated until it is seen stopped. */
+  z.object({ kind: z.literal('stop-environment'), ...environment }),
+  /** A WebSocket opened without a session id: send the Engine.IO open packet, which cannot be posted during $connect. */
+  z.object({ kind: z.literal('open-socket'), connectionId: z.string().min(1), sid: z.string().min(1) }),
+  /** Deliver what a connection's streams hold, later than now (a full or briefly unreachable viewer). */
+  z.object({ kind: z.literal('deliver'), sid: z.string().min(1), attempt: z.number().int().min(0) }),
+])
+export type Work = z.infer<typeof WorkSchema>
+
+/** SQS delays a message by at most 15 minutes. Seconds. */
+export const MAX_WORK_DELAY_SECONDS = 900
