@@ -1,7 +1,7 @@
 /** Shapes of the agents API: what the existing frontend sends and reads (its contract §3.1, §5.1, §5.3) and the integration guide's additions. */
 import * as z from 'zod'
-import { AgentSignalSchema } from './link.ts'
 import { MAX_INPUT_CHARS, MAX_TASK_CHARS } from './limits.ts'
+import { AgentSignalSchema } from './link.ts'
 
 /** `code-writer` and `general` are the integration guide's names; both run `claude`. */
 export const AgentTypeSchema = z.enum(['claude', 'mock', 'code-writer', 'general'])

@@ -5,7 +5,10 @@
 import * as z from 'zod'
 
 const name = z.string().min(1)
-const commaList = z.string().min(1).transform((value) => value.split(','))
+const commaList = z
+  .string()
+  .min(1)
+  .transform((value) => value.split(','))
 
 /** What a function may use: the variables that come with it. `:read` variants share the variables and differ in the grant. */
 export const capabilityEnv = {
@@ -203,7 +206,10 @@ export type FunctionEnv<F extends FunctionId> = z.infer<typeof CommonEnv> &
     : Intersect<{ [C in (typeof functions)[F]['uses'][number]]: Env<C> }[(typeof functions)[F]['uses'][number]]>)
 
 /** Parses a function's variables: throws at cold start, naming the variable, when the stack and this file disagree. */
-export function functionEnv<F extends FunctionId>(id: F, variables: Record<string, string | undefined>): FunctionEnv<F> {
+export function functionEnv<F extends FunctionId>(
+  id: F,
+  variables: Record<string, string | undefined>,
+): FunctionEnv<F> {
   const contract: FunctionContract = functions[id]
   const parsed = contract.uses.map((capability) => capabilityEnv[capability].parse(variables))
   return Object.assign({}, CommonEnv.parse(variables), ...parsed) as FunctionEnv<F>

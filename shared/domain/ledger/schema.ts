@@ -6,15 +6,13 @@
 import * as z from 'zod'
 import { type ServerEvent, type ServerEventName, serverEvents } from '../../contracts/socket-events.ts'
 
-const ServerEventSchema = z
-  .tuple([z.string(), z.unknown()])
-  .transform(([name, payload], context): ServerEvent => {
-    const schema = serverEvents[name as ServerEventName] as z.ZodType | undefined
-    const parsed = schema?.safeParse(payload)
-    if (parsed?.success) return [name, parsed.data] as unknown as ServerEvent
-    context.addIssue({ code: 'custom', message: `not a server event: ${name}` })
-    return z.NEVER
-  })
+const ServerEventSchema = z.tuple([z.string(), z.unknown()]).transform(([name, payload], context): ServerEvent => {
+  const schema = serverEvents[name as ServerEventName] as z.ZodType | undefined
+  const parsed = schema?.safeParse(payload)
+  if (parsed?.success) return [name, parsed.data] as unknown as ServerEvent
+  context.addIssue({ code: 'custom', message: `not a server event: ${name}` })
+  return z.NEVER
+})
 
 /** Who caused a change: a member, the platform (ECS), a container over its link, or the control plane's own timers. */
 export const ActorSchema = z.discriminatedUnion('kind', [

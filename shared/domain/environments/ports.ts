@@ -1,0 +1,52 @@
+import type { LedgerEntry, NewLedgerEntry } from '../ledger/schema.ts'
+import type { Environment, EnvironmentRef, EnvironmentType, Status } from './schema.ts'
+
+/** What one event does to a record: its next state, and the entry that says so. */
+export interface Change {
+  readonly next: Environment
+  readonly entry: Omit<NewLedgerEntry, 'teamId' | 'environment'>
+  /** The record's row goes (its history stays in the ledger). */
+  readonly remove?: boolean
+}
+/** Pure: looks at the record as it stands and says what changes, or undefined for nothing. May run more than once. */
+export type Decide = (record: Environment) => Change | undefined
+
+export type Committed = {
+  /** The record after the call, whether this call changed it or not. */
+  readonly record: Environment
+  /** Undefined: the event changed nothing. */
+  readonly entry?: LedgerEntry
+}
+
+export interface EnvironmentStore {
+  get(ref: EnvironmentRef): Promise<Environment | undefined>
+  /**
+   * The one write path (invariant 1): reads, decides, and commits record and ledger entry in one transaction conditional on
+   * revision, generation and task version; decides again when somebody else was first, a bounded number of times.
+   * Undefined: there is no such record.
+   */
+  change(ref: EnvironmentRef, decide: Decide): Promise<Committed | undefined>
+  /**
+   * Creates the record with its ledger entry, its slot lease and its idempotency key in one transaction.
+   * `replayed`: the key was used before, for this record.
+   */
+  create(request: {
+    record: Environment
+    entry: Change['entry']
+    slots: number
+    idempotency?: { key: string; fingerprint: string }
+  }): Promise<
+    | { outcome: 'created'; record: Environment; entry: LedgerEntry }
+    | { outcome: 'replayed'; ref: EnvironmentRef }
+    | { outcome: 'key-reused' }
+    | { outcome: 'no-slot' }
+  >
+  /** A team's records of a type, newest first, at most `limit` of them; deleted ones included (callers hide them). */
+  listByTeam(
+    teamId: string,
+    type: EnvironmentType,
+    page: { limit: number; cursor?: string },
+  ): Promise<{ records: Environment[]; cursor?: string }>
+  /** All teams' records in a status, longest unchanged first. */
+  listByStatus(status: Status, page: { cursor?: string }): Promise<{ records: Environment[]; cursor?: string }>
+}
