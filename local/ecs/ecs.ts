@@ -1,0 +1,212 @@
+import { AwsError } from '../common/aws-error.ts'
+import { type AwsCall, createAwsJsonServer, type Disturbance, type OnRequest } from '../common/aws-json-server.ts'
+import { createFaults, type Faults } from '../faults/faults.ts'
+import { createClusters } from './clusters.ts'
+import type { ServiceEvent } from './documents.ts'
+import { createLoopbackAddresses } from './loopback.ts'
+import { createMetadataEndpoint } from './metadata-endpoint.ts'
+import { ecsOperations } from './operations.ts'
+import { REASONS } from './reasons.ts'
+import { runTask } from './run-task.ts'
+import type { RunTaskInput } from './run-task-input.ts'
+import { createTaskDefinitions, type ResolvedResource } from './task-definitions.ts'
+import type { TaskHost } from './task-launch.ts'
+import { type Latencies, startTaskRun, type TaskRun } from './task-run.ts'
+import { openTaskStore } from './task-store.ts'
+import type { Place, Task, TaskDefinition } from './types.ts'
+
+/** What `createEcs` takes. */
+export interface EcsOptions extends Pick<TaskHost, 'stateDir' | 'images'> {
+  /** The template's clusters, capacity provider associations and task definitions; others are passed over. */
+  readonly resources: readonly ResolvedResource[]
+  /** Gets every "ECS Task State Change" event, as the default event bus would. */
+  readonly onEvent: (event: ServiceEvent) => void
+  readonly secret?: TaskHost['secret']
+  readonly efsDirectory?: TaskHost['efsDirectory']
+  readonly onLog?: TaskHost['onLog']
+  readonly faults?: Faults
+  /** Sees each call before the faults do. */
+  readonly onRequest?: OnRequest
+  readonly latencies?: Partial<Latencies>
+  /** Default an hour. */
+  readonly stoppedRetentionMs?: number
+  /** Default 100. */
+  readonly maxRunningTasks?: number
+  /** `close()` gives processes this long between SIGTERM and SIGKILL; default 5 s. */
+  readonly closeGraceMs?: number
+  readonly place?: Place
+  readonly port?: number
+  /** Told of what should never happen, such as a state file that cannot be written. Default: standard error. */
+  readonly onDefect?: (error: unknown) => void
+}
+
+/** A running Amazon ECS endpoint. */
+export interface Ecs {
+  /** The value for `AWS_ENDPOINT_URL_ECS`. */
+  readonly url: string
+  /** Reclaims a Fargate Spot task: SIGTERM, SIGKILL after its stop timeout. Throws for other tasks. */
+  interruptSpot(taskArn: string): Promise<void>
+  /** Kills a container as for lack of memory: exit code 137, reason OutOfMemoryError. Throws when it does not run. */
+  killForMemory(taskArn: string, containerName: string): Promise<void>
+  /** Resolves when no task lives any more. */
+  idle(): Promise<void>
+  /** Ends every task's processes and the endpoint. What had not stopped is reported as stopped by the next start. */
+  close(): Promise<void>
+}
+
+const DEFAULT_LATENCIES: Latencies = { provisioningMs: 150, pendingMs: 150, deactivatingMs: 0, deprovisioningMs: 50 }
+const HOUR_MS = 3_600_000
+
+/**
+ * An Amazon ECS endpoint for Fargate tasks that run as processes of this machine. State lives in `<stateDir>/ecs.json`
+ * and `<stateDir>/tasks/`; only one endpoint may use a folder at a time.
+ */
+export async function createEcs(options: EcsOptions): Promise<Ecs> {
+  const now = Date.now
+  const place = options.place ?? { region: 'us-east-1', account: '000000000000', partition: 'aws' }
+  const faults = options.faults ?? createFaults()
+  const onDefect = options.onDefect ?? ((error: unknown) => console.error('The local ecs failed:', error))
+  const addresses = await createLoopbackAddresses(options.stateDir)
+  const runs = new Map<string, TaskRun>()
+  let closed = false
+
+  const store = await openTaskStore({
+    stateDir: options.stateDir,
+    place,
+    stoppedRetentionMs: options.stoppedRetentionMs ?? HOUR_MS,
+    now,
+    registered: () => definitions.registered(),
+    emit: (event) =>
+      faults.disturbEvent(event, (arrived) => {
+        if (!closed) options.onEvent(arrived)
+      }),
+  })
+  const definitions = createTaskDefinitions({ place, resources: options.resources, registered: store.registered, now })
+  const metadata = await createMetadataEndpoint((runtimeId) => {
+    for (const { task } of runs.values()) {
+      const container = task.containers.find((each) => each.runtimeId === runtimeId)
+      const definition = container && definitions.find(task.taskDefinitionArn)
+      if (definition) return { task, container, definition }
+    }
+    return undefined
+  })
+  const host: TaskHost = {
+    place,
+    stateDir: options.stateDir,
+    images: options.images,
+    secret: options.secret ?? refuseSecret,
+    efsDirectory: options.efsDirectory ?? refuseFileSystem,
+    onLog: options.onLog ?? (() => {}),
+    metadataUri: metadata.uri,
+  }
+  const latencies = { ...DEFAULT_LATENCIES, ...options.latencies }
+
+  function launch(task: Task, definition: TaskDefinition): void {
+    const run = startTaskRun(task, definition, { store, host, latencies, faults, now, onDefect })
+    runs.set(task.taskArn, run)
+    void run.done.catch(onDefect).finally(() => {
+      runs.delete(task.taskArn)
+      addresses.release(task.eni.privateIPv4Address)
+    })
+  }
+
+  const clusters = createClusters(options.resources, place)
+  const refusals = new WeakMap<AwsCall, { readonly reason?: string }>()
+  const runTaskDeps = {
+    place,
+    clusters,
+    definitions,
+    store,
+    addresses,
+    now,
+    maxRunningTasks: options.maxRunningTasks ?? 100,
+    launch,
+  }
+
+  async function disturb(call: AwsCall): Promise<Disturbance | undefined> {
+    const own = await options.onRequest?.(call)
+    if (own) return own
+    if (call.operation === 'RunTask') {
+      const input = call.input as RunTaskInput
+      const fault = faults.runTask.take({
+        cluster: input.cluster ?? 'default',
+        taskDefinition: input.taskDefinition ?? '',
+        startedBy: input.startedBy,
+        clientToken: input.clientToken,
+      })
+      if (fault?.kind === 'refuse') refusals.set(call, fault)
+      else if (fault) return fail(fault.kind)
+    }
+    if (call.operation === 'StopTask') {
+      const fault = faults.stopTask.take({ task: String(call.input.task) })
+      if (fault) return fail(fault.kind)
+    }
+    return undefined
+  }
+
+  await store.recover()
+  const server = await createAwsJsonServer({
+    services: [
+      {
+        name: 'ecs',
+        target: 'AmazonEC2ContainerServiceV20141113',
+        version: '1.1',
+        operations: {
+          ...ecsOperations({ clusters, definitions, store, runOf: (task) => runs.get(task.taskArn) }),
+          RunTask: (input: RunTaskInput, call) => runTask(input, runTaskDeps, refusals.get(call)),
+        },
+      },
+    ],
+    onRequest: disturb,
+    port: options.port,
+    onDefect: (_call, error) => onDefect(error),
+  })
+
+  function runOf(taskArn: string): TaskRun {
+    const run = runs.get(taskArn)
+    if (!run) throw new Error(`The task ${taskArn} does not live`)
+    return run
+  }
+
+  return {
+    url: server.url,
+    async interruptSpot(taskArn) {
+      const run = runOf(taskArn)
+      if (run.task.capacityProviderName !== 'FARGATE_SPOT') throw new Error(`The task ${taskArn} is not a Spot task`)
+      await run.requestStop('SpotInterruption', REASONS.spotInterrupted)
+    },
+    killForMemory: (taskArn, containerName) => runOf(taskArn).killForMemory(containerName),
+    async idle() {
+      while (runs.size > 0) await Promise.allSettled([...runs.values()].map(({ done }) => done))
+    },
+    async close() {
+      await server.close()
+      closed = true
+      await Promise.allSettled([...runs.values()].map((run) => run.abandon(options.closeGraceMs ?? 5_000)))
+      await metadata.close()
+      await store.close()
+    },
+  }
+}
+
+function refuseSecret(valueFrom: string): Promise<never> {
+  return Promise.reject(new Error(`No secrets are configured: ${valueFrom}`))
+}
+
+function refuseFileSystem(fileSystemId: string): never {
+  throw new Error(`No file systems are configured: ${fileSystemId}`)
+}
+
+/** Carries a fault out; `hang` never returns, so that the client waits until it gives up. */
+function fail(kind: 'throttle' | 'server-error' | 'hang' | 'lose-answer'): Disturbance | Promise<never> {
+  switch (kind) {
+    case 'throttle':
+      throw new AwsError('ThrottlingException', 'Rate exceeded')
+    case 'server-error':
+      throw new AwsError('ServerException', 'Service Unavailable. Please try again later.', { statusCode: 500 })
+    case 'hang':
+      return new Promise(() => {})
+    case 'lose-answer':
+      return 'lose-answer'
+  }
+}

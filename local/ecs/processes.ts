@@ -1,0 +1,103 @@
+import { execFile } from 'node:child_process'
+import { readdir, readFile } from 'node:fs/promises'
+import { setTimeout } from 'node:timers/promises'
+import { promisify } from 'node:util'
+
+const run = promisify(execFile)
+
+/**
+ * When a process started, as a text that is only good for comparing: a process id may be used again, together with its
+ * start it is not. Undefined when there is no such process.
+ */
+export async function processStart(pid: number): Promise<string | undefined> {
+  if (process.platform === 'linux') {
+    const stat = await readProc(`/proc/${pid}/stat`)
+    // The command's name, in brackets, may hold spaces; the start time is the 20th field after it.
+    const fields = stat?.slice(stat.lastIndexOf(')') + 2).split(' ')
+    return fields?.[0] === 'Z' ? undefined : fields?.[19]
+  }
+  try {
+    const { stdout } = await run('ps', ['-o', 'lstart=', '-p', String(pid)])
+    return stdout.trim() || undefined
+  } catch {
+    // ps exits with 1 when there is no such process.
+    return undefined
+  }
+}
+
+async function readProc(path: string): Promise<string | undefined> {
+  try {
+    return await readFile(path, 'latin1')
+  } catch {
+    // It ended meanwhile, or is another user's.
+    return undefined
+  }
+}
+
+/**
+ * The processes, other than this one, whose environment holds this `NAME=value`. It finds those that left their process
+ * group, as every child of a pseudoterminal does. Linux only; empty elsewhere.
+ */
+export async function processesWithEnvironment(assignment: string): Promise<number[]> {
+  if (process.platform !== 'linux') return []
+  const pids = (await readdir('/proc')).filter((name) => /^\d+$/.test(name)).map(Number)
+  const found = await Promise.all(
+    pids.map(async (pid) => {
+      if (pid === process.pid) return undefined
+      const environment = await readProc(`/proc/${pid}/environ`)
+      return environment?.split('\0').includes(assignment) ? pid : undefined
+    }),
+  )
+  return found.filter((pid) => pid !== undefined)
+}
+
+/** Sends a signal to a process, or to a group when the id is negative. True when there was one to get it. */
+export function signal(pid: number, name: NodeJS.Signals): boolean {
+  try {
+    process.kill(pid, name)
+    return true
+  } catch (error) {
+    const { code } = error as NodeJS.ErrnoException
+    if (code === 'ESRCH' || code === 'EPERM') return false
+    throw error
+  }
+}
+
+/**
+ * Kills what is left of a container when its first process has ended, as a container's end takes all its processes with
+ * it: its process group, and whoever carries its mark in the environment.
+ */
+export async function killRemains(group: number, mark: string): Promise<void> {
+  signal(-group, 'SIGKILL')
+  await killMarked(mark)
+}
+
+/** A process may fork while its fellows are being found, so this looks again until nobody is left, at most so often. */
+const MAX_ROUNDS = 50
+const ROUND_MS = 10
+
+async function killMarked(mark: string): Promise<void> {
+  for (let round = 0; round < MAX_ROUNDS; round += 1) {
+    const pids = await processesWithEnvironment(mark)
+    if (pids.length === 0) return
+    for (const pid of pids) signal(pid, 'SIGKILL')
+    await setTimeout(ROUND_MS)
+  }
+}
+
+/** A process that may have outlived the runtime that started it. */
+export interface RecordedProcess {
+  readonly pid: number
+  /** `processStart` of it; undefined when it had ended before that could be read. */
+  readonly start: string | undefined
+  readonly mark: string
+}
+
+/** Kills a recorded process with its group and everything that carries its mark; never another with the same id. */
+export async function killRecorded(recorded: RecordedProcess): Promise<void> {
+  if (recorded.start !== undefined && (await processStart(recorded.pid)) === recorded.start) {
+    signal(-recorded.pid, 'SIGKILL')
+    signal(recorded.pid, 'SIGKILL')
+  }
+  await killMarked(recorded.mark)
+}
