@@ -1,0 +1,133 @@
+/**
+ * Errors that are answers: each has a code for programs and a message for a person. Whatever is thrown and is not one of
+ * these is a fault of ours and is answered as 500 without its text. The HTTP status of a code stands in
+ * shared/runtime/errors-to-http.ts.
+ */
+
+export type ErrorCode =
+  | 'BAD_REQUEST'
+  | 'UNAUTHORIZED'
+  | 'FORBIDDEN'
+  | 'NOT_FOUND'
+  | 'CONFLICT'
+  | 'IDEMPOTENCY_KEY_REUSED'
+  | 'TOO_MANY_AGENTS'
+  | 'BODY_TOO_LARGE'
+  | 'REFUSED'
+  | 'CORRUPT_RECORD'
+  | 'UNAVAILABLE'
+
+/** One thing that is wrong with the input; `field` is its dotted path (`containerOptions.resources.cpu`). */
+export interface ErrorDetail {
+  readonly field: string
+  readonly message: string
+}
+
+interface AppErrorOptions extends ErrorOptions {
+  readonly details?: readonly ErrorDetail[]
+}
+
+export class AppError extends Error {
+  readonly code: ErrorCode
+  readonly details?: readonly ErrorDetail[]
+
+  /** @param message For the person who asked: no ids of other teams, no text of inner errors. */
+  constructor(code: ErrorCode, message: string, options: AppErrorOptions = {}) {
+    super(message, options.cause === undefined ? undefined : { cause: options.cause })
+    this.name = new.target.name
+    this.code = code
+    if (options.details) this.details = options.details
+  }
+}
+
+/** 400. The request cannot be understood; `details` names the fields. */
+export class BadRequest extends AppError {
+  constructor(message: string, options?: AppErrorOptions) {
+    super('BAD_REQUEST', message, options)
+  }
+}
+
+/** 401. Only for a backend that no longer takes the member's token: the frontend drops its token on this status. */
+export class Unauthorized extends AppError {
+  constructor(message: string, options?: AppErrorOptions) {
+    super('UNAUTHORIZED', message, options)
+  }
+}
+
+/** 403. Understood, and not for this member. */
+export class Forbidden extends AppError {
+  constructor(message: string, options?: AppErrorOptions) {
+    super('FORBIDDEN', message, options)
+  }
+}
+
+/** 404. Also for what belongs to another team: its existence is not told (invariant 5). */
+export class NotFound extends AppError {
+  constructor(message: string, options?: AppErrorOptions) {
+    super('NOT_FOUND', message, options)
+  }
+}
+
+/** 409. Right in itself, wrong in the present state. */
+export class Conflict extends AppError {
+  constructor(message: string, options?: AppErrorOptions) {
+    super('CONFLICT', message, options)
+  }
+}
+
+/** 422. The key was used before, for another request. */
+export class IdempotencyKeyReused extends AppError {
+  constructor(message = 'This Idempotency-Key was already used for another request') {
+    super('IDEMPOTENCY_KEY_REUSED', message)
+  }
+}
+
+/** 429. All of the team's slots are leased. */
+export class TooManyAgents extends AppError {
+  readonly slots: number
+
+  constructor(slots: number) {
+    super('TOO_MANY_AGENTS', `Your team already has ${slots} agents running; stop one first`)
+    this.slots = slots
+  }
+}
+
+/** 413. */
+export class BodyTooLarge extends AppError {
+  constructor(maxBytes: number) {
+    super('BODY_TOO_LARGE', `The request body is larger than ${maxBytes} bytes`)
+  }
+}
+
+/** A backend's own 4xx that has no class here, passed on with its status. */
+export class Refused extends AppError {
+  /** 400 to 499. */
+  readonly status: number
+
+  constructor(status: number, message: string) {
+    super('REFUSED', message)
+    this.status = status >= 400 && status <= 499 ? status : 400
+  }
+}
+
+/** 500. Something stored does not parse. `record` and `problem` are for the log, never for the answer. */
+export class CorruptRecord extends AppError {
+  readonly record: string
+  readonly problem: string
+
+  constructor(record: string, problem: string) {
+    super('CORRUPT_RECORD', 'A stored record cannot be read')
+    this.record = record
+    this.problem = problem
+  }
+}
+
+/** 503. Try again later; `retryAfterSeconds` becomes `Retry-After`. */
+export class Unavailable extends AppError {
+  readonly retryAfterSeconds: number
+
+  constructor(message: string, options: AppErrorOptions & { retryAfterSeconds?: number } = {}) {
+    super('UNAVAILABLE', message, options)
+    this.retryAfterSeconds = options.retryAfterSeconds ?? 1
+  }
+}

@@ -1,0 +1,130 @@
+/** API Gateway's HTTP API event (payload 2.0): the parts that are read, and the request that is made of them. */
+import * as z from 'zod'
+import { MAX_BODY_BYTES } from '../contracts/limits.ts'
+import type { Route, RouteInput } from '../contracts/routes.ts'
+import { type Actor, ActorSchema } from '../domain/actor.ts'
+import { BadRequest, BodyTooLarge, Forbidden } from '../domain/errors.ts'
+import { bearerToken } from './bearer-token.ts'
+import { detailsOf, parseInput } from './validation.ts'
+
+const strings = z.record(z.string(), z.string().optional()).default({})
+
+export const HttpEventSchema = z.object({
+  rawPath: z.string().default('/'),
+  rawQueryString: z.string().default(''),
+  headers: strings,
+  cookies: z.array(z.string()).default([]),
+  pathParameters: strings,
+  /** Repeated parameters arrive joined by commas. */
+  queryStringParameters: strings,
+  body: z.string().optional(),
+  isBase64Encoded: z.boolean().default(false),
+  requestContext: z.object({
+    requestId: z.string().min(1),
+    timeEpoch: z.number().optional(),
+    authorizer: z.object({ lambda: z.unknown() }).partial().optional(),
+    http: z.object({ method: z.string(), sourceIp: z.string().optional() }),
+  }),
+})
+export type HttpEvent = z.infer<typeof HttpEventSchema>
+
+/** What a handler gets: everything parsed by the route's schemas, and who asks. */
+export type HttpRequest<R extends Route> = RouteInput<R> & {
+  /** Of the verified token; undefined on routes that are open to anybody. */
+  readonly actor: R['auth'] extends 'user' ? Actor : undefined
+  /** The member's own bearer token, for forwarding to the existing server; never to be logged or stored. */
+  readonly token: R['auth'] extends 'user' ? string : undefined
+  /** Only on routes that declare the header. */
+  readonly idempotencyKey: string | undefined
+  readonly correlationId: string
+  readonly requestId: string
+  /** The request as it came, for the routes that do not speak JSON. */
+  readonly raw: {
+    readonly method: string
+    readonly path: string
+    readonly queryString: string
+    readonly query: Readonly<Record<string, string | undefined>>
+    /** Names in lower case. */
+    readonly headers: Readonly<Record<string, string | undefined>>
+    /** @throws BadRequest when the bytes are not UTF-8; BodyTooLarge above `maxBytes`. */
+    text(maxBytes: number): string
+  }
+}
+
+/** The body as text, bounded before it is decoded. */
+export function bodyText(event: Pick<HttpEvent, 'body' | 'isBase64Encoded'>, maxBytes: number): string {
+  const body = event.body ?? ''
+  if (!event.isBase64Encoded) {
+    if (Buffer.byteLength(body) > maxBytes) throw new BodyTooLarge(maxBytes)
+    return body
+  }
+  const bytes = Buffer.from(body, 'base64')
+  if (bytes.byteLength > maxBytes) throw new BodyTooLarge(maxBytes)
+  try {
+    return new TextDecoder('utf-8', { fatal: true }).decode(bytes)
+  } catch {
+    throw badBody('must be UTF-8 text')
+  }
+}
+
+const badBody = (message: string) =>
+  new BadRequest(`The request body ${message}`, { details: [{ field: 'body', message }] })
+
+/** Any content type is taken as long as the body is JSON: existing clients are careless with the header. */
+function jsonBody(event: HttpEvent): unknown {
+  const text = bodyText(event, MAX_BODY_BYTES)
+  if (text.trim() === '') throw badBody('is missing')
+  try {
+    return JSON.parse(text)
+  } catch {
+    // The parser's own message repeats the text, which may be anything: it goes nowhere.
+    throw badBody('must be JSON')
+  }
+}
+
+const IDEMPOTENCY_KEY = /^[\x21-\x7e]{1,255}$/
+
+function idempotencyKey(route: Route, headers: HttpEvent['headers']): string | undefined {
+  const key = route.headers?.includes('idempotency-key') ? headers['idempotency-key'] : undefined
+  if (key === undefined || IDEMPOTENCY_KEY.test(key)) return key
+  const message = 'must be 1 to 255 visible ASCII characters'
+  throw new BadRequest(`Idempotency-Key ${message}`, { details: [{ field: 'Idempotency-Key', message }] })
+}
+
+/** The authorizer let it through, so anything else than a member in its context is a fault or a token for another product. */
+function actorOf(event: HttpEvent): Actor {
+  const parsed = ActorSchema.safeParse(event.requestContext.authorizer?.lambda)
+  if (parsed.success) return parsed.data
+  throw new Forbidden('This token does not name a member of a team', { details: detailsOf(parsed.error, 'token') })
+}
+
+/** @throws BadRequest, BodyTooLarge, Forbidden */
+export function parseRequest<R extends Route>(route: R, event: HttpEvent, correlationId: string): HttpRequest<R> {
+  const isUser = route.auth === 'user'
+  const request = {
+    actor: isUser ? actorOf(event) : undefined,
+    token: isUser ? forwardedToken(event) : undefined,
+    params: route.params && parseInput(route.params, event.pathParameters, 'path'),
+    query: route.query && parseInput(route.query, event.queryStringParameters, 'query'),
+    idempotencyKey: idempotencyKey(route, event.headers),
+    body: route.body && parseInput(route.body, jsonBody(event), 'body'),
+    correlationId,
+    requestId: event.requestContext.requestId,
+    raw: {
+      method: event.requestContext.http.method,
+      path: event.rawPath,
+      queryString: event.rawQueryString,
+      query: event.queryStringParameters,
+      headers: event.headers,
+      text: (maxBytes: number) => bodyText(event, maxBytes),
+    },
+  }
+  // Each member was parsed with the schema that RouteInput infers from; the compiler cannot follow that through a generic R.
+  return request as unknown as HttpRequest<R>
+}
+
+function forwardedToken(event: HttpEvent): string {
+  const token = bearerToken(event.headers.authorization)
+  if (token === undefined) throw new Forbidden('Authorization must be "Bearer <token>"')
+  return token
+}
