@@ -37,6 +37,8 @@ export const capabilityEnv = {
   readTasks: z.object({ CLUSTER_ARN: name }),
   /** Secret that holds the existing server's JWT_SECRET as its string. */
   jwtSecret: z.object({ JWT_SECRET_ID: name }),
+  /** Secret from which link tickets are derived, so that a repeated RunTask carries the same parameters. */
+  linkSecret: z.object({ LINK_SECRET_ID: name }),
   /** `<prefix>/<teamId>/model-key` is the secret of a team's model key. */
   modelKeys: z.object({ TEAM_SECRETS_PREFIX: name, MODEL_BASE_URL: z.url().optional() }),
   /** The existing Covibes server; absent: there is none, names fall back to ids. */
@@ -180,7 +182,7 @@ export const functions = {
     trigger: 'queue',
     timeoutSeconds: 28,
     memoryMb: 512,
-    uses: [...delivery, 'runTasks', 'stopTasks'],
+    uses: [...delivery, 'runTasks', 'stopTasks', 'linkSecret'],
   },
   'reconcile-tasks': {
     ...schedule,

@@ -1,13 +1,17 @@
 /** What a container may ask of its record over the link. The link's credential is checked by `admitLink` at connect. */
-import type { LinkDown, LinkUp } from '../../contracts/link.ts'
+
+import { DEFAULT_TERMINAL } from '../../contracts/limits.ts'
+import type { LinkDown } from '../../contracts/link.ts'
 import type { Clock } from '../clock.ts'
 import type { LedgerEntry } from '../ledger/schema.ts'
 import type { EnvironmentStore } from './ports.ts'
-import type { EnvironmentRef } from './schema.ts'
+import type { Environment, EnvironmentRef } from './schema.ts'
+import { applyEvent, type EnvironmentEvent } from './state-machine.ts'
+import { isFinal } from './transitions.ts'
 
 export type LinkRef = EnvironmentRef & { readonly generation: number }
+/** Hex SHA-256 of what the container shows: the ticket with the hash of its own key, or that key. */
 export type LinkCredential =
-  /** Hex SHA-256 of the ticket and of the container's own key. */
   | { readonly kind: 'ticket'; readonly ticketHash: string; readonly keyHash: string }
   | { readonly kind: 'key'; readonly keyHash: string }
 export type LinkOrders = Omit<Extract<LinkDown, { type: 'welcome' }>, 'type' | 'acknowledged' | 'model'>
@@ -15,3 +19,80 @@ export interface LinkDeps {
   readonly environments: EnvironmentStore
   readonly clock: Clock
 }
+
+const wantsLink = (record: Environment | undefined, ref: LinkRef): record is Environment =>
+  record !== undefined && record.generation === ref.generation && !isFinal(record.status)
+
+/**
+ * Lets a container in: by its ticket exactly once and within its time (the write that takes the ticket off the record
+ * decides), afterwards by the key it named then. A final record, another generation or a used ticket is refused.
+ */
+export async function admitLink(
+  ref: LinkRef,
+  credential: LinkCredential,
+  { environments, clock }: LinkDeps,
+): Promise<boolean> {
+  if (credential.kind === 'key') {
+    const record = await environments.get(ref)
+    return wantsLink(record, ref) && record.linkKeyHash === credential.keyHash
+  }
+  let admitted = false
+  await environments.change(ref, (record) => {
+    const now = clock.now()
+    admitted =
+      wantsLink(record, ref) &&
+      record.ticket !== undefined &&
+      record.ticket.hash === credential.ticketHash &&
+      record.ticket.expiresAt > now.getTime()
+    return admitted
+      ? applyEvent(
+          record,
+          { type: 'ticket-used', keyHash: credential.keyHash },
+          { now, correlationId: record.correlationId },
+        )
+      : undefined
+  })
+  return admitted
+}
+
+/** What the container is to do, or why there is nothing for it to do any more. */
+export async function linkOrders(
+  ref: LinkRef,
+  { environments }: LinkDeps,
+): Promise<LinkOrders | { dismissed: string }> {
+  const record = await environments.get(ref)
+  if (!wantsLink(record, ref)) return { dismissed: 'the record has ended or is gone' }
+  const { agentType, agentName, task } = record.agent
+  return {
+    agent: { program: agentType === 'mock' ? 'mock' : 'claude', name: agentName, task },
+    ...(record.repositoryUrl ? { repository: { url: record.repositoryUrl } } : {}),
+    terminal: { ...DEFAULT_TERMINAL },
+  }
+}
+
+async function report(
+  ref: LinkRef,
+  event: EnvironmentEvent,
+  { environments, clock }: LinkDeps,
+): Promise<LedgerEntry[]> {
+  const done = await environments.change(ref, (record) =>
+    record.generation === ref.generation
+      ? applyEvent(record, event, { now: clock.now(), correlationId: record.correlationId })
+      : undefined,
+  )
+  return done?.entry ? [done.entry] : []
+}
+
+/** Keeps what the container says of its program's end; the end itself is ECS's to tell. Answers the entries to publish. */
+export const recordExit = (
+  ref: LinkRef,
+  exit: { exitCode: number; signal?: string | undefined; reason?: string | undefined },
+  deps: LinkDeps,
+): Promise<LedgerEntry[]> => report(ref, { type: 'exit-reported', exit }, deps)
+
+/** Keeps a change of the container's health. Answers the entries to publish. */
+export const recordHealth = (
+  ref: LinkRef,
+  health: { status: 'healthy' | 'unhealthy'; detail?: string | undefined },
+  deps: LinkDeps,
+): Promise<LedgerEntry[]> => report(ref, { type: 'health-reported', ...health }, deps)

@@ -47,8 +47,6 @@ export const EnvironmentSchema = z.object({
 
   /** The attempt's task, and the highest `detail.version` of it that was applied. */
   task: z.object({ arn: z.string(), version: z.number().int() }).optional(),
-  /** Tasks of earlier attempts of this generation: their late events mean nothing any more. */
-  priorTaskArns: z.array(z.string()).default([]),
   /** SHA-256 (hex) of the single-use ticket, until its first use; milliseconds since the epoch. */
   ticket: z.object({ hash: z.string(), expiresAt: z.number() }).optional(),
   /** SHA-256 (hex) of the key with which the container reconnects. */

@@ -51,3 +51,7 @@ export const LedgerEntrySchema = z.object({
 export type LedgerEntry = z.infer<typeof LedgerEntrySchema>
 /** An entry before the store has given it its place. */
 export type NewLedgerEntry = Omit<LedgerEntry, 'sequence'>
+
+/** Whether anybody outside is to be told of an entry; the others are for the story only and never enter the outbox. */
+export const isTold = (entry: Pick<LedgerEntry, 'event' | 'environment'>): boolean =>
+  entry.event !== undefined || (entry.environment !== undefined && entry.environment.from !== entry.environment.to)

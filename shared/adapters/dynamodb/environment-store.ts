@@ -1,0 +1,234 @@
+import { type DynamoDBDocumentClient, GetCommand, QueryCommand, TransactWriteCommand } from '@aws-sdk/lib-dynamodb'
+import * as z from 'zod'
+import { IDEMPOTENCY_TTL_HOURS } from '../../contracts/limits.ts'
+import type { tables } from '../../contracts/tables.ts'
+import type { Change, EnvironmentStore } from '../../domain/environments/ports.ts'
+import { type Environment, EnvironmentSchema } from '../../domain/environments/schema.ts'
+import { CorruptRecord } from '../../domain/errors.ts'
+import type { LedgerEntry } from '../../domain/ledger/schema.ts'
+import { decodeCursor, encodeCursor } from './cursor.ts'
+import {
+  idempotencyKey,
+  type Key,
+  RECORD_PREFIX,
+  recordKey,
+  slotKey,
+  slotPrefix,
+  teamPartition,
+} from './environment-keys.ts'
+import { epochSeconds, ledgerHead, toLedgerItem } from './ledger-items.ts'
+import { lostRaces, retryWrite } from './retry-write.ts'
+
+type TransactItem = NonNullable<ConstructorParameters<typeof TransactWriteCommand>[0]['TransactItems']>[number]
+
+const STATUS_PAGE = 100
+const IdempotencyItemSchema = z.object({ environmentId: z.string(), fingerprint: z.string() })
+
+const toItem = (record: Environment): Record<string, unknown> => ({
+  ...recordKey(record),
+  statusKey: record.status,
+  ...record,
+})
+
+function fromItem(item: Record<string, unknown>): Environment {
+  const parsed = EnvironmentSchema.safeParse(item)
+  if (parsed.success) return parsed.data
+  throw new CorruptRecord(`environment record ${String(item.pk)}/${String(item.sk)}: ${parsed.error.message}`)
+}
+
+/** Environment records with their ledger entries, slots and idempotency keys, in the environments table. */
+export function createEnvironmentStore(client: DynamoDBDocumentClient, table: string): EnvironmentStore {
+  async function read(key: Key): Promise<Record<string, unknown> | undefined> {
+    const { Item } = await client.send(new GetCommand({ TableName: table, Key: key, ConsistentRead: true }))
+    return Item
+  }
+
+  const get: EnvironmentStore['get'] = async (ref) => {
+    const item = await read(recordKey(ref))
+    return item && fromItem(item)
+  }
+
+  return {
+    get,
+
+    async change(ref, decide) {
+      return retryWrite(async () => {
+        const [record, head] = await Promise.all([get(ref), ledgerHead(client, table, ref.teamId)])
+        if (!record) return { done: undefined }
+        const change = decide(record)
+        if (!change) return { done: { record } }
+        const entry = entryOf(change.entry, record, change.next, head + 1)
+        try {
+          await client.send(
+            new TransactWriteCommand({
+              TransactItems: [writeRecord(record, change), appendEntry(entry), ...releaseSlot(record, change.next)],
+            }),
+          )
+          return { done: { record: change.next, entry } }
+        } catch (error) {
+          if (lostRaces(error)) return undefined
+          throw error
+        }
+      }).then(({ done }) => done)
+    },
+
+    create({ record, entry, slots, idempotency }) {
+      const { teamId, type } = record
+      const replayKey = idempotency && idempotencyKey(teamId, idempotency.key)
+      return retryWrite(async () => {
+        const [used, held, head] = await Promise.all([
+          replayKey && read(replayKey),
+          slots > 0 ? heldSlots(teamId, type) : new Set<number>(),
+          ledgerHead(client, table, teamId),
+        ])
+        if (used && idempotency) {
+          const { environmentId, fingerprint } = IdempotencyItemSchema.parse(used)
+          if (fingerprint !== idempotency.fingerprint) return { outcome: 'key-reused' } as const
+          return { outcome: 'replayed', ref: { teamId, id: environmentId } } as const
+        }
+        const free = Array.from({ length: slots }, (_, slot) => slot).filter((slot) => !held.has(slot))
+        if (slots > 0 && (free.length === 0 || held.size >= slots)) return { outcome: 'no-slot' } as const
+
+        // A random free one: two spawns at the same moment seldom want the same.
+        const slot = free[Math.floor(Math.random() * free.length)]
+        const created: Environment = slot === undefined ? record : { ...record, slot }
+        const written = entryOf(entry, undefined, created, head + 1)
+        const items: TransactItem[] = [
+          putNew(toItem(created)),
+          appendEntry(written),
+          ...(slot === undefined ? [] : [putNew({ ...slotKey(teamId, type, slot), holder: record.id })]),
+          ...(replayKey && idempotency
+            ? [
+                putNew({
+                  ...replayKey,
+                  environmentId: record.id,
+                  fingerprint: idempotency.fingerprint,
+                  expiresAt: epochSeconds(new Date(record.createdAt)) + IDEMPOTENCY_TTL_HOURS * 3600,
+                }),
+              ]
+            : []),
+        ]
+        try {
+          await client.send(new TransactWriteCommand({ TransactItems: items }))
+          return { outcome: 'created', record: created, entry: written } as const
+        } catch (error) {
+          // Somebody took the slot, the place in the ledger or the idempotency key: look again.
+          if (lostRaces(error)) return undefined
+          throw error
+        }
+      })
+    },
+
+    async listByTeam(teamId, type, { limit, cursor }) {
+      const { Items = [], LastEvaluatedKey } = await client.send(
+        new QueryCommand({
+          TableName: table,
+          KeyConditionExpression: 'pk = :pk AND begins_with(sk, :prefix)',
+          ExpressionAttributeValues: { ':pk': teamPartition(teamId), ':prefix': RECORD_PREFIX },
+          ScanIndexForward: false,
+          Limit: limit,
+          ConsistentRead: true,
+          // Only the sort key travels: a cursor can never lead into another team.
+          ...(cursor ? { ExclusiveStartKey: { pk: teamPartition(teamId), sk: String(decodeCursor(cursor).sk) } } : {}),
+        }),
+      )
+      return {
+        records: Items.map(fromItem).filter((record) => record.type === type),
+        ...(LastEvaluatedKey ? { cursor: encodeCursor({ sk: LastEvaluatedKey.sk }) } : {}),
+      }
+    },
+
+    async listByStatus(status, { cursor }) {
+      const { Items = [], LastEvaluatedKey } = await client.send(
+        new QueryCommand({
+          TableName: table,
+          IndexName: 'by-status' satisfies keyof typeof tables.environments.indexes,
+          KeyConditionExpression: 'statusKey = :status',
+          ExpressionAttributeValues: { ':status': status },
+          Limit: STATUS_PAGE,
+          ...(cursor ? { ExclusiveStartKey: decodeCursor(cursor) } : {}),
+        }),
+      )
+      return {
+        records: Items.map(fromItem),
+        ...(LastEvaluatedKey ? { cursor: encodeCursor(LastEvaluatedKey) } : {}),
+      }
+    },
+  }
+
+  async function heldSlots(teamId: string, type: Environment['type']): Promise<Set<number>> {
+    const { Items = [] } = await client.send(
+      new QueryCommand({
+        TableName: table,
+        KeyConditionExpression: 'pk = :pk AND begins_with(sk, :prefix)',
+        ExpressionAttributeValues: { ':pk': teamPartition(teamId), ':prefix': slotPrefix(type) },
+        ConsistentRead: true,
+      }),
+    )
+    return new Set(Items.map(({ sk }) => Number(String(sk).slice(slotPrefix(type).length))))
+  }
+
+  /**
+   * The compare-and-set of invariant 1. The revision alone closes every race; generation and task version are named as
+   * well, so that no bug in deciding can apply an older event.
+   */
+  function writeRecord(record: Environment, { next, remove }: Change): TransactItem {
+    const unchanged = ['revision = :revision', 'generation = :generation']
+    const values: Record<string, unknown> = { ':revision': record.revision, ':generation': record.generation }
+    if (next.task && next.task.version !== record.task?.version) {
+      unchanged.push('(attribute_not_exists(task) OR task.version < :version)')
+      values[':version'] = next.task.version
+    }
+    const condition = {
+      TableName: table,
+      ConditionExpression: unchanged.join(' AND '),
+      ExpressionAttributeValues: values,
+    }
+    return remove ? { Delete: { ...condition, Key: recordKey(record) } } : { Put: { ...condition, Item: toItem(next) } }
+  }
+
+  function appendEntry(entry: LedgerEntry): TransactItem {
+    return putNew(toLedgerItem(entry))
+  }
+
+  function putNew(item: Record<string, unknown>): TransactItem {
+    return { Put: { TableName: table, Item: item, ConditionExpression: 'attribute_not_exists(pk)' } }
+  }
+
+  function releaseSlot(before: Environment, after: Environment): TransactItem[] {
+    if (before.slot === undefined || after.slot !== undefined) return []
+    return [
+      {
+        Delete: {
+          TableName: table,
+          Key: slotKey(before.teamId, before.type, before.slot),
+          // Only the holder gives a lease back; one that is gone already is no reason to keep the record live.
+          ConditionExpression: 'attribute_not_exists(pk) OR holder = :holder',
+          ExpressionAttributeValues: { ':holder': before.id },
+        },
+      },
+    ]
+  }
+
+  function entryOf(
+    entry: Change['entry'],
+    before: Environment | undefined,
+    after: Environment,
+    sequence: number,
+  ): LedgerEntry {
+    return {
+      ...entry,
+      teamId: after.teamId,
+      sequence,
+      environment: {
+        id: after.id,
+        type: after.type,
+        generation: after.generation,
+        attempt: after.attempt,
+        revision: after.revision,
+        from: before?.status ?? null,
+        to: after.status,
+      },
+    }
+  }
+}

@@ -1,0 +1,237 @@
+/**
+ * What happens to a record, decided in one place and without side effects: record + event → change, or nothing. The store
+ * commits the change conditionally; everything that wants a status to change sends an event here.
+ */
+
+import { LINK_TICKET_TTL_MS, MAX_START_ATTEMPTS } from '../../contracts/limits.ts'
+import type { ServerEvent } from '../../contracts/socket-events.ts'
+import type { Actor } from '../ledger/schema.ts'
+import type { Change } from './ports.ts'
+import type { Environment, Status } from './schema.ts'
+import { describeTaskEnd, hasEnded, type ObservedTask } from './task-end.ts'
+import { agentViewStatus, canMove, isFinal } from './transitions.ts'
+
+type Member = { readonly userId: string }
+
+export type EnvironmentEvent =
+  /** The start worker is about to call RunTask for the current attempt. */
+  | { readonly type: 'start-claimed'; readonly ticketHash: string }
+  | { readonly type: 'task-accepted'; readonly taskArn: string }
+  /** A definite no of ECS: no task exists. `retry`: a later attempt may be answered otherwise. */
+  | { readonly type: 'start-refused'; readonly attempt: number; readonly reason: string; readonly retry: boolean }
+  /** The start is given up without a definite answer; a task that exists after all is an orphan. */
+  | { readonly type: 'start-abandoned'; readonly reason: string }
+  | { readonly type: 'task-observed'; readonly task: ObservedTask }
+  /** ECS does not know the record's task (any more). */
+  | { readonly type: 'task-vanished'; readonly reason: string }
+  | { readonly type: 'stop-requested'; readonly member: Member }
+  | { readonly type: 'delete-requested'; readonly member: Member }
+  | { readonly type: 'stop-failed'; readonly reason: string }
+  | { readonly type: 'ticket-used'; readonly keyHash: string }
+  | {
+      readonly type: 'exit-reported'
+      readonly exit: {
+        readonly exitCode: number
+        readonly signal?: string | undefined
+        readonly reason?: string | undefined
+      }
+    }
+  | { readonly type: 'health-reported'; readonly status: 'healthy' | 'unhealthy'; readonly detail?: string | undefined }
+export type EnvironmentEventType = EnvironmentEvent['type']
+
+export interface Moment {
+  readonly now: Date
+  readonly correlationId: string
+}
+
+const ACTORS: Readonly<Record<EnvironmentEventType, Exclude<Actor['kind'], 'member'> | 'member'>> = {
+  'start-claimed': 'control-plane',
+  'task-accepted': 'control-plane',
+  'start-refused': 'platform',
+  'start-abandoned': 'control-plane',
+  'task-observed': 'platform',
+  'task-vanished': 'control-plane',
+  'stop-requested': 'member',
+  'delete-requested': 'member',
+  'stop-failed': 'control-plane',
+  'ticket-used': 'container',
+  'exit-reported': 'container',
+  'health-reported': 'container',
+}
+
+/** Applies `event` to `record`; undefined when it changes nothing (a repeat, a late or foreign event, a final record). */
+export function applyEvent(record: Environment, event: EnvironmentEvent, moment: Moment): Change | undefined {
+  const patch = decide(record, event, moment.now)
+  if (!patch) return undefined
+  const { remove, ...fields } = patch
+  const to = fields.status ?? record.status
+  if (to !== record.status && !canMove(record.status, to))
+    throw new Error(`illegal transition ${record.status} → ${to} by ${event.type}`)
+
+  const next = merge(record, fields, moment.now)
+  const kind = ACTORS[event.type]
+  const actor: Actor = kind === 'member' ? { kind, userId: 'member' in event ? event.member.userId : '' } : { kind }
+  const told = tell(record, next, event.type)
+  return {
+    next,
+    entry: {
+      at: moment.now.toISOString(),
+      actor,
+      cause: event.type,
+      correlationId: moment.correlationId,
+      ...(next.reason !== undefined && next.reason !== record.reason ? { reason: next.reason } : {}),
+      ...(told ? { event: told } : {}),
+    },
+    ...(remove ? { remove } : {}),
+  }
+}
+
+/** A field given as undefined is taken off the record. */
+type Patch = { readonly [K in keyof Environment]?: Environment[K] | undefined } & { readonly remove?: boolean }
+
+function merge(record: Environment, patch: Omit<Patch, 'remove'>, now: Date): Environment {
+  const next: Record<string, unknown> = {
+    ...record,
+    ...patch,
+    revision: record.revision + 1,
+    updatedAt: now.toISOString(),
+  }
+  for (const key of Object.keys(next)) if (next[key] === undefined) delete next[key]
+  return next as Environment
+}
+
+function decide(record: Environment, event: EnvironmentEvent, now: Date): Patch | undefined {
+  const { status } = record
+  if (isFinal(status))
+    return event.type === 'delete-requested' ? { deletedAt: now.toISOString(), remove: true } : undefined
+
+  switch (event.type) {
+    case 'start-claimed':
+      // A later attempt, or the first: but never a second ticket beside one that waits or was used.
+      if (record.task || record.ticket || record.linkKeyHash || status === 'stopping') return undefined
+      return {
+        status: 'starting',
+        claimedAt: now.toISOString(),
+        ticket: { hash: event.ticketHash, expiresAt: now.getTime() + LINK_TICKET_TTL_MS },
+      }
+
+    case 'task-accepted':
+      if (record.task) return undefined
+      return { task: { arn: event.taskArn, version: 0 } }
+
+    case 'start-refused': {
+      if (record.task || event.attempt !== record.attempt) return undefined
+      if (record.stopRequest) return end(record, now, { status: 'killed', reason: 'stopped before it started' })
+      if (status === 'starting' && event.retry && record.attempt < MAX_START_ATTEMPTS)
+        return {
+          attempt: record.attempt + 1,
+          ticket: undefined,
+          claimedAt: now.toISOString(),
+          reason: `waiting to start again (try ${record.attempt + 1} of ${MAX_START_ATTEMPTS}): ${event.reason}`,
+        }
+      return end(record, now, { status: 'failed', reason: event.reason })
+    }
+
+    case 'start-abandoned':
+      return record.task ? undefined : end(record, now, { status: 'failed', reason: event.reason })
+
+    case 'task-observed':
+      return observe(record, event.task, now)
+
+    case 'task-vanished':
+      return end(
+        record,
+        now,
+        record.stopRequest
+          ? { status: 'killed', reason: 'stopped on request' }
+          : { status: 'failed', reason: record.exitReport?.reason ?? event.reason },
+      )
+
+    case 'stop-requested':
+      return requestStop(record, event.member, now)
+
+    case 'delete-requested': {
+      if (record.deletedAt) return undefined
+      const stop = requestStop(record, event.member, now) ?? {}
+      return { ...stop, deletedAt: now.toISOString(), ...(stop.status && isFinal(stop.status) ? { remove: true } : {}) }
+    }
+
+    case 'stop-failed':
+      if (status !== 'stopping' || record.reason === event.reason) return undefined
+      return { reason: event.reason }
+
+    case 'ticket-used':
+      return { ticket: undefined, linkKeyHash: event.keyHash }
+
+    case 'exit-reported': {
+      if (record.exitReport) return undefined
+      const { exitCode, signal, reason } = event.exit
+      return { exitReport: { exitCode, ...(signal ? { signal } : {}), ...(reason ? { reason } : {}) } }
+    }
+
+    case 'health-reported':
+      if (record.health?.status === event.status && record.health.detail === event.detail) return undefined
+      return { health: { status: event.status, ...(event.detail ? { detail: event.detail } : {}) } }
+  }
+}
+
+function observe(record: Environment, task: ObservedTask, now: Date): Patch | undefined {
+  if (record.task && (record.task.arn !== task.arn || record.task.version >= task.version)) return undefined
+  const seen = { task: { arn: task.arn, version: task.version } }
+
+  // The end of a task that ran says that it ran: the record takes both steps, so that a lost or late RUNNING leaves the same
+  // ledger. The version stays, so that the same event goes on to the second step.
+  const ran = task.lastStatus === 'RUNNING' || (hasEnded(task) && task.startedAt !== undefined)
+  if (ran && (record.status === 'starting' || record.status === 'requested')) {
+    const running = { startedAt: task.startedAt ?? now.toISOString(), reason: undefined }
+    // `requested` is claimed before RunTask, so a task of it means a claim that was taken back; catch up first.
+    if (record.status === 'requested') return { status: 'starting', claimedAt: now.toISOString() }
+    return { status: 'running', ...running, ...(hasEnded(task) ? {} : seen) }
+  }
+  if (hasEnded(task)) return { ...seen, ...end(record, now, describeTaskEnd(record, task)) }
+  // The event came before RunTask's answer, or that answer was lost: the task is this attempt's all the same.
+  return record.task ? undefined : { task: { arn: task.arn, version: 0 } }
+}
+
+function requestStop(record: Environment, member: Member, now: Date): Patch | undefined {
+  const stopRequest = { userId: member.userId, at: now.toISOString() }
+  if (record.status === 'requested')
+    return { stopRequest, ...end(record, now, { status: 'killed', reason: 'stopped before it started' }) }
+  if (record.status === 'stopping') return undefined
+  return { status: 'stopping', stopRequest }
+}
+
+function end(
+  record: Environment,
+  now: Date,
+  how: { readonly status: Status; readonly exitCode?: number; readonly reason?: string },
+): Patch {
+  return {
+    status: how.status,
+    endedAt: now.toISOString(),
+    exitCode: how.exitCode,
+    reason: how.reason,
+    slot: undefined,
+    ticket: undefined,
+    linkKeyHash: undefined,
+    ...(record.deletedAt ? { remove: true } : {}),
+  }
+}
+
+/** What the team's members are told of a change. Creation is told by the operation that creates. */
+function tell(before: Environment, after: Environment, cause: EnvironmentEventType): ServerEvent | undefined {
+  if (after.type !== 'agent' || before.deletedAt) return undefined
+  if (cause === 'delete-requested') return ['agent-deleted', { agentId: after.id }]
+  const status = agentViewStatus(after.status)
+  if (status === agentViewStatus(before.status)) return undefined
+  return [
+    'agent-status',
+    {
+      agentId: after.id,
+      status,
+      timestamp: after.updatedAt,
+      ...(after.reason === undefined ? {} : { message: after.reason }),
+      ...(after.exitCode === undefined ? {} : { exitCode: after.exitCode }),
+    },
+  ]
+}
