@@ -23,55 +23,51 @@ export interface ErrorDetail {
   readonly message: string
 }
 
-interface AppErrorOptions extends ErrorOptions {
-  readonly details?: readonly ErrorDetail[]
-}
-
 export class AppError extends Error {
   readonly code: ErrorCode
   readonly details?: readonly ErrorDetail[]
 
   /** @param message For the person who asked: no ids of other teams, no text of inner errors. */
-  constructor(code: ErrorCode, message: string, options: AppErrorOptions = {}) {
-    super(message, options.cause === undefined ? undefined : { cause: options.cause })
+  constructor(code: ErrorCode, message: string, details?: readonly ErrorDetail[], options?: ErrorOptions) {
+    super(message, options)
     this.name = new.target.name
     this.code = code
-    if (options.details) this.details = options.details
+    if (details) this.details = details
   }
 }
 
 /** 400. The request cannot be understood; `details` names the fields. */
 export class BadRequest extends AppError {
-  constructor(message: string, options?: AppErrorOptions) {
-    super('BAD_REQUEST', message, options)
+  constructor(message: string, details?: readonly ErrorDetail[], options?: ErrorOptions) {
+    super('BAD_REQUEST', message, details, options)
   }
 }
 
 /** 401. Only for a backend that no longer takes the member's token: the frontend drops its token on this status. */
 export class Unauthorized extends AppError {
-  constructor(message: string, options?: AppErrorOptions) {
-    super('UNAUTHORIZED', message, options)
+  constructor(message: string, details?: readonly ErrorDetail[], options?: ErrorOptions) {
+    super('UNAUTHORIZED', message, details, options)
   }
 }
 
 /** 403. Understood, and not for this member. */
 export class Forbidden extends AppError {
-  constructor(message: string, options?: AppErrorOptions) {
-    super('FORBIDDEN', message, options)
+  constructor(message: string, details?: readonly ErrorDetail[], options?: ErrorOptions) {
+    super('FORBIDDEN', message, details, options)
   }
 }
 
 /** 404. Also for what belongs to another team: its existence is not told (invariant 5). */
 export class NotFound extends AppError {
-  constructor(message: string, options?: AppErrorOptions) {
-    super('NOT_FOUND', message, options)
+  constructor(message: string, details?: readonly ErrorDetail[], options?: ErrorOptions) {
+    super('NOT_FOUND', message, details, options)
   }
 }
 
 /** 409. Right in itself, wrong in the present state. */
 export class Conflict extends AppError {
-  constructor(message: string, options?: AppErrorOptions) {
-    super('CONFLICT', message, options)
+  constructor(message: string, details?: readonly ErrorDetail[], options?: ErrorOptions) {
+    super('CONFLICT', message, details, options)
   }
 }
 
@@ -110,14 +106,12 @@ export class Refused extends AppError {
   }
 }
 
-/** 500. Something stored does not parse. `record` and `problem` are for the log, never for the answer. */
+/** 500. Something stored does not parse. `problem` (which record, which fields) is for the log, never for the answer. */
 export class CorruptRecord extends AppError {
-  readonly record: string
   readonly problem: string
 
-  constructor(record: string, problem: string) {
+  constructor(problem: string) {
     super('CORRUPT_RECORD', 'A stored record cannot be read')
-    this.record = record
     this.problem = problem
   }
 }
@@ -126,8 +120,8 @@ export class CorruptRecord extends AppError {
 export class Unavailable extends AppError {
   readonly retryAfterSeconds: number
 
-  constructor(message: string, options: AppErrorOptions & { retryAfterSeconds?: number } = {}) {
-    super('UNAVAILABLE', message, options)
+  constructor(message: string, options: ErrorOptions & { retryAfterSeconds?: number } = {}) {
+    super('UNAVAILABLE', message, undefined, options)
     this.retryAfterSeconds = options.retryAfterSeconds ?? 1
   }
 }

@@ -67,8 +67,7 @@ export function bodyText(event: Pick<HttpEvent, 'body' | 'isBase64Encoded'>, max
   }
 }
 
-const badBody = (message: string) =>
-  new BadRequest(`The request body ${message}`, { details: [{ field: 'body', message }] })
+const badBody = (message: string) => new BadRequest(`The request body ${message}`, [{ field: 'body', message }])
 
 /** Any content type is taken as long as the body is JSON: existing clients are careless with the header. */
 function jsonBody(event: HttpEvent): unknown {
@@ -88,14 +87,14 @@ function idempotencyKey(route: Route, headers: HttpEvent['headers']): string | u
   const key = route.headers?.includes('idempotency-key') ? headers['idempotency-key'] : undefined
   if (key === undefined || IDEMPOTENCY_KEY.test(key)) return key
   const message = 'must be 1 to 255 visible ASCII characters'
-  throw new BadRequest(`Idempotency-Key ${message}`, { details: [{ field: 'Idempotency-Key', message }] })
+  throw new BadRequest(`Idempotency-Key ${message}`, [{ field: 'Idempotency-Key', message }])
 }
 
 /** The authorizer let it through, so anything else than a member in its context is a fault or a token for another product. */
 function actorOf(event: HttpEvent): Actor {
   const parsed = ActorSchema.safeParse(event.requestContext.authorizer?.lambda)
   if (parsed.success) return parsed.data
-  throw new Forbidden('This token does not name a member of a team', { details: detailsOf(parsed.error, 'token') })
+  throw new Forbidden('This token does not name a member of a team', detailsOf(parsed.error, 'token'))
 }
 
 /** @throws BadRequest, BodyTooLarge, Forbidden */

@@ -72,7 +72,7 @@ function errorResult(error: HttpError, requestId: string): HttpResult {
 function logError(error: unknown, shown: HttpError): void {
   const fields = { status: shown.status, code: shown.code }
   if (error instanceof CorruptRecord) {
-    logger.error('Request failed: corrupt record', { ...fields, record: error.record, problem: error.problem, error })
+    logger.error('Request failed: corrupt record', { ...fields, problem: error.problem, error })
   } else if (isFault(shown)) {
     logger.error('Request failed', { ...fields, error: error instanceof Error ? error : new Error(String(error)) })
   } else {

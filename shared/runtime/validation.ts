@@ -31,7 +31,7 @@ export function parseInput<S extends z.ZodType>(schema: S, value: unknown, root:
   if (parsed.success) return parsed.data
   const details = detailsOf(parsed.error, root)
   const [first] = details
-  throw new BadRequest(first ? `${first.field}: ${first.message}` : `Invalid ${root}`, { details })
+  throw new BadRequest(first ? `${first.field}: ${first.message}` : `Invalid ${root}`, details)
 }
 
 /** One line for a log: which fields of something that is not a person's input do not parse. */

@@ -1,0 +1,90 @@
+import { GetSecretValueCommand, ResourceNotFoundException, SecretsManagerClient } from '@aws-sdk/client-secrets-manager'
+import { TeamIdSchema } from '../../domain/actor.ts'
+import { type Clock, systemClock } from '../../domain/clock.ts'
+import { AWS_CLIENT_DEFAULTS } from '../aws-client-defaults.ts'
+
+/** Milliseconds a value counts: how late a rotated secret is noticed. */
+const FRESH_MS = 5 * 60_000
+/** Milliseconds a refused refresh leaves the last value in use: the API must not fall over with Secrets Manager. */
+const STALE_MS = 60 * 60_000
+/** Milliseconds "there is no such secret" counts: a team that has just stored its key does not wait long. */
+const ABSENT_MS = 30_000
+/** Secrets kept in memory; the oldest goes first. */
+const MAX_CACHED = 500
+
+export interface Secrets {
+  /** The existing server's JWT_SECRET. @throws when it is absent, empty or cannot be read. */
+  jwtSecret(): Promise<string>
+  /** The team's own model key, undefined when it has stored none. @throws for a team id that is not one, and when unreadable. */
+  teamModelKey(teamId: string): Promise<string | undefined>
+}
+
+export interface SecretsOptions {
+  /** Name or ARN (JWT_SECRET_ID). */
+  readonly jwtSecretId?: string
+  /** `<prefix>/<teamId>/model-key` (TEAM_SECRETS_PREFIX). */
+  readonly teamSecretsPrefix?: string
+  readonly client?: Pick<SecretsManagerClient, 'send'>
+  readonly clock?: Clock
+}
+
+type Cached = { readonly value: string | undefined; readonly at: number }
+
+export function createSecrets(options: SecretsOptions): Secrets {
+  const client = options.client ?? new SecretsManagerClient(AWS_CLIENT_DEFAULTS)
+  const clock = options.clock ?? systemClock
+  const cache = new Map<string, Cached>()
+  const inFlight = new Map<string, Promise<string | undefined>>()
+
+  async function fetchSecret(id: string): Promise<string | undefined> {
+    try {
+      const { SecretString } = await client.send(new GetSecretValueCommand({ SecretId: id }))
+      return SecretString?.trim() || undefined
+    } catch (error) {
+      if (error instanceof ResourceNotFoundException) return undefined
+      throw error
+    }
+  }
+
+  function keep(id: string, value: string | undefined): void {
+    cache.delete(id)
+    cache.set(id, { value, at: clock.now().getTime() })
+    const [oldest] = cache.keys()
+    if (cache.size > MAX_CACHED && oldest !== undefined) cache.delete(oldest)
+  }
+
+  async function refresh(id: string, last: Cached | undefined): Promise<string | undefined> {
+    try {
+      const value = await fetchSecret(id)
+      keep(id, value)
+      return value
+    } catch (error) {
+      if (last?.value !== undefined && clock.now().getTime() - last.at < STALE_MS) return last.value
+      throw error
+    }
+  }
+
+  function read(id: string): Promise<string | undefined> {
+    const last = cache.get(id)
+    const age = last ? clock.now().getTime() - last.at : Number.POSITIVE_INFINITY
+    if (last && age < (last.value === undefined ? ABSENT_MS : FRESH_MS)) return Promise.resolve(last.value)
+    // One call for all who ask at once.
+    const running = inFlight.get(id) ?? refresh(id, last).finally(() => inFlight.delete(id))
+    inFlight.set(id, running)
+    return running
+  }
+
+  return {
+    async jwtSecret() {
+      if (!options.jwtSecretId) throw new Error('This function is not configured with JWT_SECRET_ID')
+      const value = await read(options.jwtSecretId)
+      if (value === undefined) throw new Error(`Secret ${options.jwtSecretId} is absent or empty`)
+      return value
+    },
+    async teamModelKey(teamId) {
+      if (!options.teamSecretsPrefix) throw new Error('This function is not configured with TEAM_SECRETS_PREFIX')
+      // The id becomes a part of a path: a slash in it would name another team's secret.
+      return read(`${options.teamSecretsPrefix}/${TeamIdSchema.parse(teamId)}/model-key`)
+    },
+  }
+}
