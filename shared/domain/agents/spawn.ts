@@ -1,0 +1,175 @@
+import { createHash } from 'node:crypto'
+import type { SpawnAgentBody } from '../../contracts/agents.ts'
+import { DEFAULT_TASK_SIZE, type TaskSize } from '../../contracts/limits.ts'
+import type { Change } from '../environments/ports.ts'
+import type { Environment } from '../environments/schema.ts'
+import { fargateSize, formatCpu, formatMemory, parseCpu, parseMemory } from '../environments/task-size.ts'
+import { BadRequest, Conflict, Forbidden, IdempotencyKeyReused, TooManyAgents } from '../errors.ts'
+import { agentName } from './names.ts'
+import type { Member, Profile, Profiles, TeamFlags, WriteAgentDeps } from './ports.ts'
+import { agentView } from './view.ts'
+
+export interface SpawnRequest {
+  readonly body: SpawnAgentBody
+  readonly member: Member
+  readonly idempotencyKey?: string | undefined
+  readonly correlationId: string
+}
+export interface SpawnDeps extends WriteAgentDeps {
+  readonly profiles: Profiles
+  /** UUIDv7: sorts by time. */
+  readonly newId: () => string
+  /** In [0, 1). */
+  readonly random: () => number
+}
+
+/**
+ * Creates the agent's record and leaves its start to the queue, so the answer does not wait for ECS. On the `ssh` backend the
+ * existing server starts it, and the record pins it there.
+ *
+ * @throws Forbidden for another team's id, Conflict for another repository than the team's, BadRequest for a size over the
+ * team's limit, TooManyAgents when all slots are leased, IdempotencyKeyReused.
+ */
+export async function spawnAgent(request: SpawnRequest, deps: SpawnDeps): Promise<{ record: Environment }> {
+  const { body, member } = request
+  if (body.teamId !== undefined && body.teamId !== member.teamId)
+    throw new Forbidden('teamId is not the team of your token', [{ field: 'teamId', message: 'another team' }])
+  const [flags, profile] = await Promise.all([deps.flags.of(member.teamId), deps.profiles.of(member)])
+  const repositoryUrl = teamRepository(body.repositoryUrl ?? null, profile)
+  const size = taskSize(body, flags)
+  const record = newRecord(request, { profile, repositoryUrl, size }, deps)
+  return flags.useDockerAgents ? spawnContainer(record, request, flags, deps) : spawnOverSsh(record, request, deps)
+}
+
+async function spawnContainer(record: Environment, request: SpawnRequest, flags: TeamFlags, deps: SpawnDeps) {
+  const { member, idempotencyKey, correlationId } = request
+  const created = await deps.environments.create({
+    record,
+    entry: spawned(record, request),
+    slots: flags.agentSlots,
+    ...(idempotencyKey === undefined ? {} : { idempotency: idempotencyOf(request, idempotencyKey) }),
+  })
+  switch (created.outcome) {
+    case 'no-slot':
+      throw new TooManyAgents(flags.agentSlots)
+    case 'key-reused':
+      throw new IdempotencyKeyReused()
+    case 'replayed': {
+      const earlier = await deps.environments.get(created.ref)
+      if (!earlier || earlier.deletedAt) throw new Conflict('The agent of this Idempotency-Key has been deleted')
+      return { record: earlier }
+    }
+    case 'created': {
+      const start = {
+        kind: 'start-environment',
+        teamId: member.teamId,
+        environmentId: record.id,
+        generation: record.generation,
+        correlationId,
+        repeat: 0,
+      } as const
+      await Promise.all([
+        // The record stands: a start that cannot be queued now is queued by the reconciler within its cycle.
+        deps.queue
+          .send(start)
+          .catch((error: unknown) => deps.warn('Start not queued, left to the reconciler', { error })),
+        deps.publish([created.entry]),
+      ])
+      return { record: created.record }
+    }
+  }
+}
+
+async function spawnOverSsh(draft: Environment, request: SpawnRequest, deps: SpawnDeps) {
+  const { body, member } = request
+  const view = await deps.ssh.spawn({ task: body.task, agentType: body.agentType }, member.token)
+  const now = deps.clock.now().toISOString()
+  const record: Environment = {
+    ...draft,
+    id: view.id,
+    name: `covibes_agent_${member.teamId}_${view.id}`,
+    backend: 'ssh',
+    status: view.status === 'starting' ? 'starting' : 'running',
+    claimedAt: now,
+    agent: { ...draft.agent, agentName: view.agentName || draft.agent.agentName },
+  }
+  const created = await deps.environments.create({ record, entry: spawned(record, request), slots: 0 })
+  if (created.outcome === 'created') await deps.publish([created.entry])
+  return { record }
+}
+
+function newRecord(
+  { body, member, correlationId }: SpawnRequest,
+  { profile, repositoryUrl, size }: { profile: Profile; repositoryUrl: string | null; size: TaskSize },
+  deps: SpawnDeps,
+): Environment {
+  const id = deps.newId()
+  const now = deps.clock.now().toISOString()
+  return {
+    teamId: member.teamId,
+    id,
+    type: 'agent',
+    name: `covibes_agent_${member.teamId}_${id}`,
+    backend: 'docker',
+    status: 'requested',
+    generation: 1,
+    attempt: 1,
+    revision: 1,
+    createdAt: now,
+    updatedAt: now,
+    createdBy: { userId: member.userId, userName: profile.userName },
+    agent: { agentType: body.agentType, agentName: agentName(deps.random), task: body.task.trim() },
+    repositoryUrl,
+    size,
+    correlationId,
+  }
+}
+
+const spawned = (record: Environment, { member, correlationId }: SpawnRequest): Change['entry'] => ({
+  at: record.createdAt,
+  actor: { kind: 'member', userId: member.userId },
+  cause: 'spawn-requested',
+  correlationId,
+  event: ['agent-spawned', { agent: agentView(record) }],
+})
+
+/** The key is the member's own: two members may use the same. */
+const idempotencyOf = ({ body, member }: SpawnRequest, key: string) => ({
+  key: `${member.userId}\n${key}`,
+  fingerprint: createHash('sha256').update(JSON.stringify(body)).digest('hex'),
+})
+
+/** The team's repository; one that a body names must be the same, when the team's is known. */
+function teamRepository(named: string | null, profile: Profile): string | null {
+  if (!profile.known) return named
+  if (named !== null && (profile.repositoryUrl === null || !sameRepository(named, profile.repositoryUrl)))
+    throw new Conflict("repositoryUrl is not the team's repository", [
+      { field: 'repositoryUrl', message: "another repository than the team's" },
+    ])
+  return profile.repositoryUrl
+}
+
+const sameRepository = (a: string, b: string): boolean => normalRepository(a) === normalRepository(b)
+const normalRepository = (url: string): string =>
+  url
+    .trim()
+    .replace(/\/+$/, '')
+    .replace(/\.git$/, '')
+
+function taskSize({ containerOptions }: SpawnAgentBody, { maxTaskSize }: TeamFlags): TaskSize {
+  const { cpu, memory } = containerOptions?.resources ?? {}
+  const field = 'containerOptions.resources'
+  const size = fargateSize({
+    cpu: cpu === undefined ? DEFAULT_TASK_SIZE.agent.cpu : parseCpu(cpu),
+    memory: memory === undefined ? DEFAULT_TASK_SIZE.agent.memory : parseMemory(memory),
+  })
+  if (!size)
+    throw new BadRequest('No container of that size exists', [{ field, message: 'larger than Fargate offers' }])
+  if (size.cpu > maxTaskSize.cpu || size.memory > maxTaskSize.memory) {
+    const limit = `${formatCpu(maxTaskSize.cpu)} vCPU and ${formatMemory(maxTaskSize.memory)}`
+    throw new BadRequest(`Your team's containers may have at most ${limit}`, [
+      { field, message: `rounds up to ${formatCpu(size.cpu)} vCPU and ${formatMemory(size.memory)}` },
+    ])
+  }
+  return size
+}
