@@ -78,7 +78,7 @@ export function createEnvironmentStore(client: DynamoDBDocumentClient, table: st
       return retryWrite(async () => {
         const [used, held, head] = await Promise.all([
           replayKey && read(replayKey),
-          slots > 0 ? heldSlots(teamId, type) : new Set<number>(),
+          slots === undefined ? undefined : heldSlots(teamId, type),
           ledgerHead(client, table, teamId),
         ])
         if (used && idempotency) {
@@ -86,11 +86,8 @@ export function createEnvironmentStore(client: DynamoDBDocumentClient, table: st
           if (fingerprint !== idempotency.fingerprint) return { outcome: 'key-reused' } as const
           return { outcome: 'replayed', ref: { teamId, id: environmentId } } as const
         }
-        const free = Array.from({ length: slots }, (_, slot) => slot).filter((slot) => !held.has(slot))
-        if (slots > 0 && (free.length === 0 || held.size >= slots)) return { outcome: 'no-slot' } as const
-
-        // A random free one: two spawns at the same moment seldom want the same.
-        const slot = free[Math.floor(Math.random() * free.length)]
+        const slot = held && freeSlot(held, slots ?? 0)
+        if (held && slot === undefined) return { outcome: 'no-slot' } as const
         const created: Environment = slot === undefined ? record : { ...record, slot }
         const written = entryOf(entry, undefined, created, head + 1)
         const items: TransactItem[] = [
@@ -166,6 +163,13 @@ export function createEnvironmentStore(client: DynamoDBDocumentClient, table: st
       }),
     )
     return new Set(Items.map(({ sk }) => Number(String(sk).slice(slotPrefix(type).length))))
+  }
+
+  /** A random free one: two spawns at the same moment seldom want the same. */
+  function freeSlot(held: ReadonlySet<number>, slots: number): number | undefined {
+    const free = Array.from({ length: slots }, (_, slot) => slot).filter((slot) => !held.has(slot))
+    // Leases above a limit that was lowered count as well.
+    return held.size < slots ? free[Math.floor(Math.random() * free.length)] : undefined
   }
 
   /**

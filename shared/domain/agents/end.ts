@@ -49,7 +49,7 @@ export async function deleteAllAgents(
   correlationId: string,
   deps: WriteAgentDeps & { readonly ledger: LedgerWriter; readonly clock: Clock },
 ): Promise<number> {
-  const { useDockerAgents } = await deps.flags.of(member.teamId)
+  const { useDockerAgents } = await deps.flagsOf(member.teamId)
   const overSsh = useDockerAgents ? 0 : await deps.ssh.deleteAll(member.token)
   const emptied = await deps.ledger.append({
     teamId: member.teamId,

@@ -41,7 +41,7 @@ export async function listAgents(
   const pinned = own.filter(({ backend }) => backend === 'ssh')
   const asksExisting =
     cursor === undefined &&
-    (pinned.some(({ status: pin }) => !isFinal(pin)) || !(await deps.flags.of(member.teamId)).useDockerAgents)
+    (pinned.some(({ status: pin }) => !isFinal(pin)) || !(await deps.flagsOf(member.teamId)).useDockerAgents)
   if (asksExisting) agents.push(...(await deps.ssh.list(member.token)).filter(wanted))
   agents.sort((a, b) => (a.createdAt < b.createdAt ? 1 : a.createdAt > b.createdAt ? -1 : 0))
   return {

@@ -12,7 +12,7 @@ export async function locateAgent(id: string, member: Member, deps: ReadAgentDep
     if (record.type !== 'agent' || record.deletedAt) throw notFound(id)
     return { backend: record.backend, record }
   }
-  const { useDockerAgents } = await deps.flags.of(member.teamId)
+  const { useDockerAgents } = await deps.flagsOf(member.teamId)
   if (useDockerAgents) throw notFound(id)
   return { backend: 'ssh' }
 }

@@ -5,8 +5,11 @@ import type { Change } from '../environments/ports.ts'
 import type { Environment } from '../environments/schema.ts'
 import { fargateSize, formatCpu, formatMemory, parseCpu, parseMemory } from '../environments/task-size.ts'
 import { BadRequest, Conflict, Forbidden, IdempotencyKeyReused, TooManyAgents } from '../errors.ts'
+import type { Flags } from '../flags/schema.ts'
+import type { Profiles } from '../profiles/ports.ts'
+import type { Profile } from '../profiles/schema.ts'
 import { agentName } from './names.ts'
-import type { Member, Profile, Profiles, TeamFlags, WriteAgentDeps } from './ports.ts'
+import type { Member, WriteAgentDeps } from './ports.ts'
 import { agentView } from './view.ts'
 
 export interface SpawnRequest {
@@ -34,14 +37,14 @@ export async function spawnAgent(request: SpawnRequest, deps: SpawnDeps): Promis
   const { body, member } = request
   if (body.teamId !== undefined && body.teamId !== member.teamId)
     throw new Forbidden('teamId is not the team of your token', [{ field: 'teamId', message: 'another team' }])
-  const [flags, profile] = await Promise.all([deps.flags.of(member.teamId), deps.profiles.of(member)])
+  const [flags, profile] = await Promise.all([deps.flagsOf(member.teamId), deps.profiles.of(member, member.token)])
   const repositoryUrl = teamRepository(body.repositoryUrl ?? null, profile)
   const size = taskSize(body, flags)
   const record = newRecord(request, { profile, repositoryUrl, size }, deps)
   return flags.useDockerAgents ? spawnContainer(record, request, flags, deps) : spawnOverSsh(record, request, deps)
 }
 
-async function spawnContainer(record: Environment, request: SpawnRequest, flags: TeamFlags, deps: SpawnDeps) {
+async function spawnContainer(record: Environment, request: SpawnRequest, flags: Flags, deps: SpawnDeps) {
   const { member, idempotencyKey, correlationId } = request
   const created = await deps.environments.create({
     record,
@@ -93,7 +96,7 @@ async function spawnOverSsh(draft: Environment, request: SpawnRequest, deps: Spa
     claimedAt: now,
     agent: { ...draft.agent, agentName: view.agentName || draft.agent.agentName },
   }
-  const created = await deps.environments.create({ record, entry: spawned(record, request), slots: 0 })
+  const created = await deps.environments.create({ record, entry: spawned(record, request) })
   if (created.outcome === 'created') await deps.publish([created.entry])
   return { record }
 }
@@ -156,7 +159,7 @@ const normalRepository = (url: string): string =>
     .replace(/\/+$/, '')
     .replace(/\.git$/, '')
 
-function taskSize({ containerOptions }: SpawnAgentBody, { maxTaskSize }: TeamFlags): TaskSize {
+function taskSize({ containerOptions }: SpawnAgentBody, { maxTaskSize }: Flags): TaskSize {
   const { cpu, memory } = containerOptions?.resources ?? {}
   const field = 'containerOptions.resources'
   const size = fargateSize({

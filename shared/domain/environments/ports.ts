@@ -33,7 +33,8 @@ export interface EnvironmentStore {
   create(request: {
     record: Environment
     entry: Change['entry']
-    slots: number
+    /** How many leases of this type the team may hold; absent: the record needs none. */
+    slots?: number
     idempotency?: { key: string; fingerprint: string }
   }): Promise<
     | { outcome: 'created'; record: Environment; entry: LedgerEntry }

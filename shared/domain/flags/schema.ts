@@ -21,9 +21,10 @@ export const flagFields = {
   maxTaskSize: TaskSizeSchema,
 } as const
 
-/** What counts for a team: every field has a value. */
-export interface Flags {
+/** A team's flags as they stand in the table, with the stage's defaults filled in. */
+export interface TeamFlags {
   readonly useDockerAgents: boolean
+  /** Live agents at once. */
   readonly agentSlots: number
   readonly maxTaskSize: TaskSize
 }
