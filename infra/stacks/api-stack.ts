@@ -1,0 +1,94 @@
+import { CfnOutput, Duration, Stack } from 'aws-cdk-lib'
+import { HttpApi, HttpMethod, HttpNoneAuthorizer, HttpStage } from 'aws-cdk-lib/aws-apigatewayv2'
+import { HttpLambdaAuthorizer, HttpLambdaResponseType } from 'aws-cdk-lib/aws-apigatewayv2-authorizers'
+import { HttpLambdaIntegration } from 'aws-cdk-lib/aws-apigatewayv2-integrations'
+import type { Construct } from 'constructs'
+import { type FunctionId, functions } from '../../shared/contracts/functions.ts'
+import { type Route, routes } from '../../shared/contracts/routes.ts'
+import { acknowledge } from '../acknowledge.ts'
+import { accessLog } from '../constructs/access-log.ts'
+import { ALARM_PERIOD, alarm } from '../constructs/alarm.ts'
+import { ControlPlaneFunction } from '../constructs/control-plane-function.ts'
+import { type Deployment, physicalName } from '../deployment.ts'
+import type { DataResources, SocketResources } from '../grants.ts'
+
+export interface ApiStackProps {
+  readonly deployment: Deployment
+  readonly data: DataResources
+  readonly sockets: SocketResources
+}
+
+/** Seconds an answer of the authorizer is used again for the same token: what an expired token gains at most. */
+const AUTHORIZER_CACHE = Duration.seconds(60)
+/** Answers of status 5xx in one alarm window. */
+const SERVER_ERRORS = 5
+
+/** The HTTP API: exactly the routes of shared/contracts/routes.ts. */
+export class ApiStack extends Stack {
+  constructor(scope: Construct, id: string, { deployment, data, sockets }: ApiStackProps) {
+    super(scope, id, { description: 'Covibes control plane: HTTP API' })
+    const { config } = deployment
+    const resources = { ...data, ...sockets }
+    const api = new HttpApi(this, 'HttpApi', {
+      apiName: physicalName(config, 'http'),
+      description: 'Covibes control plane',
+      createDefaultStage: false,
+    })
+    const stage = new HttpStage(this, 'Stage', {
+      httpApi: api,
+      stageName: '$default',
+      autoDeploy: true,
+      detailedMetricsEnabled: true,
+      throttle: { rateLimit: config.throttle.rate, burstLimit: config.throttle.burst },
+      accessLogSettings: accessLog(this, 'http', config),
+    })
+    alarm(this, 'ServerErrors', deployment, {
+      metric: stage.metricServerError({ period: ALARM_PERIOD, statistic: 'Sum' }),
+      threshold: SERVER_ERRORS,
+      description: 'The HTTP API answers 5xx. The access log names the routes.',
+    })
+
+    const authorizeUser = new ControlPlaneFunction(this, 'authorize-user', { deployment, resources })
+    const user = new HttpLambdaAuthorizer('UserAuthorizer', authorizeUser.lambda, {
+      identitySource: ['$request.header.Authorization'],
+      responseTypes: [HttpLambdaResponseType.SIMPLE],
+      resultsCacheTtl: AUTHORIZER_CACHE,
+    })
+    const integrations = new Map<FunctionId, HttpLambdaIntegration>()
+    for (const functionId of httpFunctions()) {
+      const { lambda } = new ControlPlaneFunction(this, functionId, { deployment, resources })
+      integrations.set(functionId, new HttpLambdaIntegration(`${functionId}-integration`, lambda))
+    }
+    for (const [routeId, route] of Object.entries<Route>(routes)) {
+      const integration = integrations.get(route.handler as FunctionId)
+      if (integration === undefined) throw new Error(`Route ${routeId}: no http function "${route.handler}".`)
+      const added = api.addRoutes({
+        path: gatewayPath(route.path),
+        methods: [HttpMethod[route.method]],
+        integration,
+        authorizer: route.auth === 'user' ? user : new HttpNoneAuthorizer(),
+      })
+      if (route.auth === 'none') {
+        for (const open of added) acknowledge(open, { 'AwsSolutions-APIG4': `Open by contract: ${route.summary}` })
+      }
+    }
+    new CfnOutput(this, 'HttpApiUrl', { value: api.apiEndpoint })
+  }
+}
+
+type HttpFunctionId = {
+  [F in FunctionId]: (typeof functions)[F]['trigger'] extends 'http' ? F : never
+}[FunctionId]
+
+function httpFunctions(): readonly HttpFunctionId[] {
+  const isHttp = (id: FunctionId): id is HttpFunctionId => functions[id].trigger === 'http'
+  return (Object.keys(functions) as FunctionId[]).filter(isHttp)
+}
+
+/**
+ * A path as an HTTP API can hold it: a route key that ends in a slash is refused (SAM issue 1949, CDK's RoutePathAlwaysStart), and a
+ * greedy variable catches the bare slash, too (storacha/w3infra pull request 166). So `/socket.io/` becomes `/socket.io/{proxy+}`.
+ */
+export function gatewayPath(path: string): string {
+  return path.length > 1 && path.endsWith('/') ? `${path}{proxy+}` : path
+}
