@@ -21,7 +21,7 @@ export const HttpEventSchema = z.object({
   isBase64Encoded: z.boolean().default(false),
   requestContext: z.object({
     requestId: z.string().min(1),
-    timeEpoch: z.number().optional(),
+    timeEpoch: z.number(),
     authorizer: z.object({ lambda: z.unknown() }).partial().optional(),
     http: z.object({ method: z.string(), sourceIp: z.string().optional() }),
   }),
@@ -38,6 +38,8 @@ export type HttpRequest<R extends Route> = RouteInput<R> & {
   readonly idempotencyKey: string | undefined
   readonly correlationId: string
   readonly requestId: string
+  /** When the gateway received the request, ms since the epoch: the order of typed input. */
+  readonly receivedAt: number
   /** The request as it came, for the routes that do not speak JSON. */
   readonly raw: {
     readonly method: string
@@ -109,6 +111,7 @@ export function parseRequest<R extends Route>(route: R, event: HttpEvent, correl
     body: route.body && parseInput(route.body, jsonBody(event), 'body'),
     correlationId,
     requestId: event.requestContext.requestId,
+    receivedAt: event.requestContext.timeEpoch,
     raw: {
       method: event.requestContext.http.method,
       path: event.rawPath,

@@ -113,7 +113,7 @@ function logFields(route: Route, event: HttpEvent): Record<string, unknown> {
  */
 export function httpHandler<R extends Route>(
   route: R,
-  handle: (request: HttpRequest<R>) => Promise<RouteAnswer<R> | HttpAnswer> | RouteAnswer<R> | HttpAnswer,
+  handle: (request: HttpRequest<R>) => Promise<RouteAnswer<R> | HttpAnswer>,
 ): HttpFunction {
   const respond = middy<HttpEvent, HttpResult>({ timeoutEarlyInMillis: ANSWER_BEFORE_TIMEOUT_MS })
     .use(httpAnswers)

@@ -1,15 +1,3 @@
-import type { TeamFlags } from './schema.ts'
-
-/** What operations ask. */
-export interface Flags {
-  /**
-   * The team's flags as they are now: field by field the team's item, else the item for all, else the stage's default. To be
-   * read once a request, so that one request sees one set.
-   * @throws when the table cannot be read: a guess could start containers for a team that has them switched off.
-   */
-  of(teamId: string): Promise<TeamFlags>
-}
-
 /** An item as somebody typed it: nothing is known of its fields. Undefined: there is no item. */
 export type RawFlags = Readonly<Record<string, unknown>> | undefined
 

@@ -21,10 +21,9 @@ export const flagFields = {
   maxTaskSize: TaskSizeSchema,
 } as const
 
-/** A team's flags as they stand in the table, with the stage's defaults filled in. */
-export interface TeamFlags {
+/** What counts for a team: every field has a value. */
+export interface Flags {
   readonly useDockerAgents: boolean
-  /** Live agents at once. */
   readonly agentSlots: number
   readonly maxTaskSize: TaskSize
 }

@@ -3,15 +3,13 @@ import type { CachedProfile, Profile } from './schema.ts'
 
 /** Names and the team's repository of the member who asks. Never throws: names are decoration, and a spawn does not fail for them. */
 export interface Profiles {
-  of(member: TokenBearer): Promise<Profile>
+  /** @param token The member's own, with which the existing server is asked. */
+  of(actor: Actor, token: string): Promise<Profile>
 }
-
-/** A member with the token that the existing server is asked with. */
-export type TokenBearer = Actor & { readonly token: string }
 
 /** The existing server's word on the bearer of a token. @throws when it cannot be had. */
 export interface ProfileSource {
-  fetch(member: TokenBearer): Promise<Profile>
+  fetch(actor: Actor, token: string): Promise<Profile>
 }
 
 export interface ProfileCache {

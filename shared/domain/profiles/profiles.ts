@@ -1,6 +1,6 @@
 import type { Actor } from '../actor.ts'
 import type { Clock } from '../clock.ts'
-import type { ProfileCache, ProfileLog, ProfileSource, Profiles, TokenBearer } from './ports.ts'
+import type { ProfileCache, ProfileLog, ProfileSource, Profiles } from './ports.ts'
 import type { CachedProfile, Profile } from './schema.ts'
 
 /** Milliseconds a cached profile is taken as it is: how late a new name or repository is noticed. */
@@ -47,32 +47,32 @@ export function createProfiles({ cache, source, clock, log }: ProfileDeps): Prof
     }
   }
 
-  async function ask(from: ProfileSource, member: TokenBearer): Promise<Profile | undefined> {
+  async function ask(from: ProfileSource, actor: Actor, token: string): Promise<Profile | undefined> {
     try {
-      const profile = await from.fetch(member)
-      if (profile.teamId === member.teamId && profile.userId === member.userId) return profile
+      const profile = await from.fetch(actor, token)
+      if (profile.teamId === actor.teamId && profile.userId === actor.userId) return profile
       log.warn('Profile ignored: it is of another member or team than the token', {
-        userId: member.userId,
-        teamId: member.teamId,
+        userId: actor.userId,
+        teamId: actor.teamId,
       })
     } catch (error) {
-      log.warn('Profile not fetched from the existing server', { userId: member.userId, error })
+      log.warn('Profile not fetched from the existing server', { userId: actor.userId, error })
     }
     return undefined
   }
 
   return {
-    async of(member) {
-      if (!source) return profileFromIds(member)
-      const last = await cached(member)
+    async of(actor, token) {
+      if (!source) return profileFromIds(actor)
+      const last = await cached(actor)
       const age = last ? clock.now().getTime() - Date.parse(last.fetchedAt) : Number.POSITIVE_INFINITY
       if (last && age < PROFILE_FRESH_MS) return last.profile
-      const profile = await ask(source, member)
+      const profile = await ask(source, actor, token)
       if (profile) {
         await remember(profile)
         return profile
       }
-      return last && age < PROFILE_STALE_MS ? last.profile : profileFromIds(member)
+      return last && age < PROFILE_STALE_MS ? last.profile : profileFromIds(actor)
     },
   }
 }
