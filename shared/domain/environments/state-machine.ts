@@ -108,7 +108,8 @@ function decide(record: Environment, event: EnvironmentEvent, now: Date): Patch 
   switch (event.type) {
     case 'start-claimed':
       // A later attempt, or the first: but never a second ticket beside one that waits or was used.
-      if (record.task || record.ticket || record.linkKeyHash || status === 'stopping') return undefined
+      if (status !== 'requested' && status !== 'starting') return undefined
+      if (record.task || record.ticket || record.linkKeyHash) return undefined
       return {
         status: 'starting',
         claimedAt: now.toISOString(),

@@ -1,0 +1,172 @@
+import { describe, expect, it } from 'vitest'
+import { type Status, StatusSchema } from '../../../shared/domain/environments/schema.ts'
+import { applyEvent, type EnvironmentEvent } from '../../../shared/domain/environments/state-machine.ts'
+import { agentViewStatus, canMove, isFinal, TRANSITIONS } from '../../../shared/domain/environments/transitions.ts'
+import { after, environment, NOW, observed, TASK_ARN } from '../../support/environments.ts'
+
+const moment = { now: NOW, correlationId: 'c' }
+const member = { userId: 'user-2' }
+const stopped = observed({
+  version: 9,
+  lastStatus: 'STOPPED',
+  desiredStatus: 'STOPPED',
+  stopCode: 'EssentialContainerExited',
+  stoppedReason: 'Essential container in task exited',
+  container: { exitCode: 0 },
+})
+
+const EVENTS: Readonly<Record<string, EnvironmentEvent>> = {
+  'start-claimed': { type: 'start-claimed', ticketHash: 'hash' },
+  'task-accepted': { type: 'task-accepted', taskArn: TASK_ARN },
+  'start-refused, final': { type: 'start-refused', attempt: 1, reason: 'no', retry: false },
+  'start-refused, again': { type: 'start-refused', attempt: 1, reason: 'full', retry: true },
+  'start-abandoned': { type: 'start-abandoned', reason: 'silence' },
+  'observed pending': { type: 'task-observed', task: observed({ lastStatus: 'PENDING', startedAt: undefined }) },
+  'observed running': { type: 'task-observed', task: observed() },
+  'observed stopped': { type: 'task-observed', task: stopped },
+  'observed never started': {
+    type: 'task-observed',
+    task: observed({
+      lastStatus: 'STOPPED',
+      desiredStatus: 'STOPPED',
+      startedAt: undefined,
+      stopCode: 'TaskFailedToStart',
+      stoppedReason: 'CannotPullContainerError: no such image',
+    }),
+  },
+  'task-vanished': { type: 'task-vanished', reason: 'gone' },
+  'stop-requested': { type: 'stop-requested', member },
+  'delete-requested': { type: 'delete-requested', member },
+  'stop-failed': { type: 'stop-failed', reason: 'throttled' },
+  'ticket-used': { type: 'ticket-used', keyHash: 'key' },
+  'exit-reported': { type: 'exit-reported', exit: { exitCode: 0 } },
+  'health-reported': { type: 'health-reported', status: 'unhealthy' },
+}
+
+/** Where each event takes a record with a ticket and no task yet, by status; absent: it changes no status. */
+const MOVES: Readonly<Record<string, Partial<Record<Status, Status>>>> = {
+  'start-claimed': { requested: 'starting' },
+  'start-refused, final': { requested: 'failed', starting: 'failed', running: 'failed', stopping: 'failed' },
+  'start-refused, again': { requested: 'failed', running: 'failed', stopping: 'failed' },
+  'start-abandoned': { requested: 'failed', starting: 'failed', running: 'failed', stopping: 'failed' },
+  'observed running': { requested: 'starting', starting: 'running' },
+  'observed stopped': { requested: 'starting', starting: 'running', running: 'completed', stopping: 'completed' },
+  'observed never started': { requested: 'failed', starting: 'failed', running: 'failed', stopping: 'failed' },
+  'task-vanished': { requested: 'failed', starting: 'failed', running: 'failed', stopping: 'failed' },
+  'stop-requested': { requested: 'killed', starting: 'stopping', running: 'stopping' },
+  'delete-requested': { requested: 'killed', starting: 'stopping', running: 'stopping' },
+}
+
+describe('every status × every event', () => {
+  for (const status of StatusSchema.options) {
+    for (const [name, event] of Object.entries(EVENTS)) {
+      it(`${status} × ${name}`, () => {
+        const change = applyEvent(environment({ status }), event, moment)
+        if (isFinal(status)) {
+          // A final record only ever goes.
+          expect(change?.remove ?? false).toBe(name === 'delete-requested')
+          expect(change?.next.status ?? status).toBe(status)
+          return
+        }
+        const to = change?.next.status ?? status
+        expect(to).toBe(MOVES[name]?.[status] ?? status)
+        if (to !== status) expect(canMove(status, to)).toBe(true)
+        if (!change) return
+        expect(change.next.revision).toBe(2)
+        expect(change.next.slot === undefined).toBe(isFinal(to))
+        const told = agentViewStatus(to) !== agentViewStatus(status)
+        const expected = name === 'delete-requested' ? 'agent-deleted' : told ? 'agent-status' : undefined
+        expect(change.entry.event?.[0]).toBe(expected)
+      })
+    }
+  }
+})
+
+describe('transitions', () => {
+  it('reach a final state from every live one, and leave none', () => {
+    for (const [from, targets] of Object.entries(TRANSITIONS)) {
+      if (targets.length > 0) expect(targets).toEqual(expect.arrayContaining(['completed', 'failed', 'killed']))
+      expect(isFinal(from as Status)).toBe(targets.length === 0)
+    }
+  })
+})
+
+describe('task events', () => {
+  const running = environment({ status: 'running', task: { arn: TASK_ARN, version: 5 } })
+
+  it.each([
+    ['an equal version', observed({ version: 5, lastStatus: 'STOPPED' })],
+    ['a lower version', observed({ version: 4, lastStatus: 'STOPPED' })],
+    ['another task', observed({ version: 99, lastStatus: 'STOPPED', arn: `${TASK_ARN}2` })],
+  ])('%s changes nothing', (_, task) => {
+    expect(applyEvent(running, { type: 'task-observed', task }, moment)).toBeUndefined()
+  })
+
+  it('an exit that is the first thing heard takes the same steps as the whole story', () => {
+    const start = environment({ status: 'starting' })
+    const steps: EnvironmentEvent = { type: 'task-observed', task: stopped }
+    const running = after(start, steps)
+    expect(running).toMatchObject({ status: 'running', startedAt: NOW.toISOString() })
+    expect(after(running, steps)).toMatchObject({ status: 'completed', exitCode: 0, task: { version: 9 } })
+    expect(after(running, steps, EVENTS['observed running'] as EnvironmentEvent).status).toBe('completed')
+  })
+
+  it('a task that is heard of before RunTask answered is adopted, and the answer then changes nothing', () => {
+    const adopted = after(environment({ status: 'stopping' }), { type: 'task-observed', task: observed() })
+    expect(adopted.task).toEqual({ arn: TASK_ARN, version: 0 })
+    expect(applyEvent(adopted, { type: 'task-accepted', taskArn: TASK_ARN }, moment)).toBeUndefined()
+  })
+})
+
+describe('starting', () => {
+  it('a refusal that may pass begins a new attempt with a new ticket, at most three', () => {
+    const refused = (attempt: number): EnvironmentEvent => ({
+      type: 'start-refused',
+      attempt,
+      reason: 'full',
+      retry: true,
+    })
+    const claim: EnvironmentEvent = { type: 'start-claimed', ticketHash: 'second' }
+    const second = after(environment(), { type: 'start-claimed', ticketHash: 'first' }, refused(1))
+    expect(second).toMatchObject({ status: 'starting', attempt: 2, reason: expect.stringContaining('full') })
+    expect(second.ticket).toBeUndefined()
+    const claimed = after(second, claim)
+    expect(claimed.ticket?.hash).toBe('second')
+    expect(applyEvent(claimed, refused(1), moment)).toBeUndefined()
+    expect(after(claimed, refused(2), refused(3))).toMatchObject({ status: 'failed', attempt: 3, reason: 'full' })
+  })
+
+  it('is not claimed twice: a ticket that waits or was used stays the only one', () => {
+    const claimed = after(environment(), { type: 'start-claimed', ticketHash: 'first' })
+    const again: EnvironmentEvent = { type: 'start-claimed', ticketHash: 'second' }
+    expect(applyEvent(claimed, again, moment)).toBeUndefined()
+    expect(applyEvent(after(claimed, { type: 'ticket-used', keyHash: 'k' }), again, moment)).toBeUndefined()
+  })
+
+  it('a reason of waiting is taken off once it runs', () => {
+    const waiting = environment({ status: 'starting', reason: 'waiting to start again' })
+    expect(after(waiting, { type: 'task-observed', task: observed() }).reason).toBeUndefined()
+  })
+})
+
+describe('deleting', () => {
+  it('hides a live record at once and removes it when its task has ended, without a second word to the team', () => {
+    const running = environment({ status: 'running', task: { arn: TASK_ARN, version: 5 } })
+    const deleted = after(running, { type: 'delete-requested', member })
+    expect(deleted).toMatchObject({ status: 'stopping', deletedAt: NOW.toISOString(), slot: 0 })
+    const ended = applyEvent(
+      deleted,
+      { type: 'task-observed', task: { ...stopped, stopCode: 'UserInitiated' } },
+      moment,
+    )
+    expect(ended).toMatchObject({ remove: true, next: { status: 'killed' } })
+    expect(ended?.entry.event).toBeUndefined()
+    expect(applyEvent(deleted, { type: 'delete-requested', member }, moment)).toBeUndefined()
+  })
+
+  it('is told even while a stop is under way', () => {
+    const change = applyEvent(environment({ status: 'stopping' }), { type: 'delete-requested', member }, moment)
+    expect(change).toMatchObject({ next: { status: 'stopping' }, entry: { event: ['agent-deleted', {}] } })
+    expect(change?.remove ?? false).toBe(false)
+  })
+})
