@@ -69,13 +69,15 @@ export class Terminal {
 
   /** Types `data`. False when it was refused, because the program does not read. */
   write(data: string): boolean {
-    if (this.#ended || this.#stream.writableLength + Buffer.byteLength(data) > MAX_UNREAD_INPUT_BYTES) return false
+    if (this.#stream.destroyed || this.#stream.writableLength + Buffer.byteLength(data) > MAX_UNREAD_INPUT_BYTES)
+      return false
     this.#pty.write(data)
     return true
   }
 
   resize(size: TerminalSize): void {
-    if (!this.#ended) this.#pty.resize(size.cols, size.rows)
+    // The terminal is closed a moment before the program's end is reported.
+    if (!this.#stream.destroyed) this.#pty.resize(size.cols, size.rows)
   }
 
   /** Reads no more, so that the program blocks when the kernel's buffer is full. */
