@@ -23,8 +23,14 @@ export interface Synthesized {
   ofType(type: string): readonly (Resource & { readonly logicalId: string; readonly stack: StackName })[]
 }
 
+export interface StandIns {
+  readonly functionsDirectory: string
+  readonly imageDirectory: string
+  readonly outdir: string
+}
+
 /** Directories that stand in for the bundles and the image's sources, so that infra is tested without either. */
-export function withStandIns<T>(use: (directories: { functionsDirectory: string; imageDirectory: string }) => T): T {
+export function withStandIns<T>(use: (directories: StandIns) => T): T {
   const directory = mkdtempSync(join(tmpdir(), 'infra-test-'))
   try {
     const functionsDirectory = join(directory, 'functions')
@@ -35,7 +41,7 @@ export function withStandIns<T>(use: (directories: { functionsDirectory: string;
     const imageDirectory = join(directory, 'image')
     mkdirSync(join(imageDirectory, 'container-images', 'agent'), { recursive: true })
     writeFileSync(join(imageDirectory, 'container-images', 'agent', 'Dockerfile'), 'FROM scratch\n')
-    return use({ functionsDirectory, imageDirectory })
+    return use({ functionsDirectory, imageDirectory, outdir: join(directory, 'cdk.out') })
   } finally {
     rmSync(directory, { recursive: true })
   }
@@ -43,8 +49,8 @@ export function withStandIns<T>(use: (directories: { functionsDirectory: string;
 
 /** Synthesizes a stage once, the AwsSolutions rules included: throws on an unacknowledged finding. */
 export function synthesized(stage: string, overrides: Partial<StageConfig> = {}): Synthesized {
-  return withStandIns((directories) => {
-    const app = controlPlaneApp({ builtinCloudFormationValidation: false })
+  return withStandIns(({ outdir, ...directories }) => {
+    const app = controlPlaneApp({ outdir, builtinCloudFormationValidation: false })
     const stacks = addControlPlane(app, { ...stageConfig(stage), ...overrides }, directories)
     app.synth()
     const entries = Object.entries(stacks).map(([name, stack]) => [name, Template.fromStack(stack)] as const)

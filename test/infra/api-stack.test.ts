@@ -1,0 +1,92 @@
+import { describe, expect, it } from 'vitest'
+import { gatewayPath } from '../../infra/stacks/api-stack.ts'
+import { type Route, routes } from '../../shared/contracts/routes.ts'
+import { lambdaOf } from './support/roles.ts'
+import { type Resource, synthesized } from './support/synthesized.ts'
+
+const app = synthesized('production')
+const contract = Object.values<Route>(routes)
+const httpApi = app.ofType('AWS::ApiGatewayV2::Api').find(({ Properties }) => Properties.ProtocolType === 'HTTP')
+const templateRoutes = app.ofType('AWS::ApiGatewayV2::Route').filter(({ stack }) => stack === 'api')
+const keyOf = (route: Route) => `${route.method} ${gatewayPath(route.path)}`
+
+/** Logical id of the function that a route's integration calls. */
+function functionBehind(route: Resource): string {
+  const integrationId = JSON.stringify(route.Properties.Target).match(/"Ref":"(\w+)"/)?.[1]
+  const integration = app.ofType('AWS::ApiGatewayV2::Integration').find(({ logicalId }) => logicalId === integrationId)
+  expect(integration?.Properties.PayloadFormatVersion).toBe('2.0')
+  return integration?.Properties.IntegrationUri['Fn::GetAtt'][0]
+}
+
+describe('HTTP API', () => {
+  it('has exactly the routes of the contract', () => {
+    expect(templateRoutes.map(({ Properties }) => Properties.RouteKey).sort()).toEqual(contract.map(keyOf).sort())
+    for (const { Properties } of templateRoutes) expect(Properties.ApiId).toEqual({ Ref: httpApi?.logicalId })
+  })
+
+  it.each(Object.entries<Route>(routes))(
+    '%s: calls the function of the contract, authorized as the contract says',
+    (_, route) => {
+      const made = templateRoutes.find(({ Properties }) => Properties.RouteKey === keyOf(route))
+      if (made === undefined) throw new Error(`${keyOf(route)} is not in the template`)
+      expect(functionBehind(made)).toBe(lambdaOf(app, 'production', route.handler as never).logicalId)
+      expect(made.Properties.AuthorizationType).toBe(route.auth === 'user' ? 'CUSTOM' : 'NONE')
+      const authorizer = app.ofType('AWS::ApiGatewayV2::Authorizer')[0]?.logicalId
+      expect(made.Properties.AuthorizerId).toEqual(route.auth === 'user' ? { Ref: authorizer } : undefined)
+    },
+  )
+
+  it('authorizes by a simple answer to the Authorization header', () => {
+    const authorizers = app.ofType('AWS::ApiGatewayV2::Authorizer')
+    expect(authorizers).toHaveLength(1)
+    expect(authorizers[0]?.Properties).toMatchObject({
+      AuthorizerType: 'REQUEST',
+      AuthorizerPayloadFormatVersion: '2.0',
+      EnableSimpleResponses: true,
+      IdentitySource: ['$request.header.Authorization'],
+      AuthorizerResultTtlInSeconds: 60,
+    })
+    const uri = JSON.stringify(authorizers[0]?.Properties.AuthorizerUri)
+    expect(uri).toContain(lambdaOf(app, 'production', 'authorize-user').logicalId)
+  })
+
+  it('lets API Gateway call every function behind it, and nobody else', () => {
+    const permissions = app.ofType('AWS::Lambda::Permission').filter(({ stack }) => stack === 'api')
+    const called = permissions.map(({ Properties }) => Properties.FunctionName['Fn::GetAtt'][0])
+    const behind = [...templateRoutes.map(functionBehind), lambdaOf(app, 'production', 'authorize-user').logicalId]
+    expect([...new Set(called)].sort()).toEqual([...new Set(behind)].sort())
+    for (const { Properties } of permissions) {
+      expect(Properties.Principal).toBe('apigateway.amazonaws.com')
+      expect(JSON.stringify(Properties.SourceArn)).toContain(httpApi?.logicalId)
+    }
+  })
+
+  it('is throttled', () => {
+    app.templates.api.hasResourceProperties('AWS::ApiGatewayV2::Stage', {
+      StageName: '$default',
+      AutoDeploy: true,
+      DefaultRouteSettings: { ThrottlingRateLimit: 2000, ThrottlingBurstLimit: 2000 },
+    })
+  })
+})
+
+describe('access logs of both APIs', () => {
+  it('name the request and nothing that could hold a secret', () => {
+    const stages = app.ofType('AWS::ApiGatewayV2::Stage')
+    expect(stages).toHaveLength(2)
+    for (const { Properties } of stages) {
+      const fields = Object.values<string>(JSON.parse(Properties.AccessLogSettings.Format))
+      expect(fields).toContain('$context.requestId')
+      // Paths hold no secret but are logged by route key; queries and headers carry tokens, tickets and session ids.
+      expect(fields.filter((field) => /path|query|header|authorizer\.(?!error)/i.test(field))).toEqual([])
+    }
+  })
+})
+
+describe('gatewayPath', () => {
+  it('turns a path that ends in a slash, which a route key cannot, into one that catches it', () => {
+    expect(gatewayPath('/socket.io/')).toBe('/socket.io/{proxy+}')
+    expect(gatewayPath('/api/agents/{id}')).toBe('/api/agents/{id}')
+    expect(gatewayPath('/')).toBe('/')
+  })
+})

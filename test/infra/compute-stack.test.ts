@@ -1,0 +1,207 @@
+import { Match } from 'aws-cdk-lib/assertions'
+import { describe, expect, it } from 'vitest'
+import { ECS_TASK_STATE_CHANGE } from '../../shared/contracts/domain-events.ts'
+import { HEALTH_CHECK, STOP_TIMEOUT_SECONDS } from '../../shared/contracts/limits.ts'
+import { actionsOf, lambdaOf, statementsOf } from './support/roles.ts'
+import { synthesized } from './support/synthesized.ts'
+
+const app = synthesized('production')
+const { compute } = app.templates
+const definition = app.ofType('AWS::ECS::TaskDefinition')[0]
+const container = definition?.Properties.ContainerDefinitions[0]
+const roleId = (property: 'TaskRoleArn' | 'ExecutionRoleArn'): string =>
+  definition?.Properties[property]['Fn::GetAtt'][0]
+
+describe('agent task', () => {
+  it('is a Fargate task of the size and kind that the design names', () => {
+    expect(definition?.Properties).toMatchObject({
+      Family: 'covibes-production-agent',
+      Cpu: '1024',
+      Memory: '2048',
+      NetworkMode: 'awsvpc',
+      RequiresCompatibilities: ['FARGATE'],
+      RuntimePlatform: { CpuArchitecture: 'X86_64', OperatingSystemFamily: 'LINUX' },
+    })
+    expect(
+      synthesized('local', { agentArchitecture: 'ARM64' }).ofType('AWS::ECS::TaskDefinition')[0]?.Properties,
+    ).toMatchObject({
+      RuntimePlatform: { CpuArchitecture: 'ARM64' },
+    })
+  })
+
+  it('runs without privileges on a read-only root', () => {
+    expect(container).toMatchObject({
+      User: '1000:1000',
+      ReadonlyRootFilesystem: true,
+      LinuxParameters: { Capabilities: { Drop: ['ALL'] } },
+      StopTimeout: STOP_TIMEOUT_SECONDS,
+    })
+    expect(container.Privileged).not.toBe(true)
+    const writable = container.MountPoints.map(({ ContainerPath }: { ContainerPath: string }) => ContainerPath)
+    expect(writable.sort()).toEqual(['/home/node', '/tmp', '/workspace'])
+    // A volume without configuration is a bind mount on the task's own disk.
+    expect(definition?.Properties.Volumes).toEqual([{ Name: 'workspace' }, { Name: 'home' }, { Name: 'tmp' }])
+  })
+
+  it('knows where its link goes, and no secret', () => {
+    const names = container.Environment.map(({ Name }: { Name: string }) => Name)
+    expect(names.sort()).toEqual(['COVIBES_LINK_URL', 'COVIBES_WORKSPACE'])
+    expect(container.Secrets).toBeUndefined()
+  })
+
+  it('is probed by node at the interval of the design', () => {
+    expect(container.HealthCheck).toMatchObject({
+      Interval: HEALTH_CHECK.intervalSeconds,
+      Timeout: HEALTH_CHECK.timeoutSeconds,
+      Retries: HEALTH_CHECK.retries,
+      StartPeriod: HEALTH_CHECK.startPeriodSeconds,
+    })
+    expect(container.HealthCheck.Command.slice(0, 3)).toEqual(['CMD', 'node', '-e'])
+    expect(container.HealthCheck.Command[3]).toContain(':8080/health')
+  })
+
+  it('may do nothing', () => {
+    expect(statementsOf(app, 'compute', roleId('TaskRoleArn'))).toEqual([])
+    const role = app.ofType('AWS::IAM::Role').find(({ logicalId }) => logicalId === roleId('TaskRoleArn'))
+    expect(role?.Properties.ManagedPolicyArns).toBeUndefined()
+    expect(role?.Properties.AssumeRolePolicyDocument.Statement).toEqual([
+      {
+        Effect: 'Allow',
+        Action: 'sts:AssumeRole',
+        Principal: { Service: 'ecs-tasks.amazonaws.com' },
+        Condition: { StringEquals: { 'aws:SourceAccount': { Ref: 'AWS::AccountId' } } },
+      },
+    ])
+  })
+
+  it('is started by a role that pulls its image and writes its log, nothing else', () => {
+    expect(actionsOf(statementsOf(app, 'compute', roleId('ExecutionRoleArn')))).toEqual([
+      'ecr:BatchCheckLayerAvailability',
+      'ecr:BatchGetImage',
+      'ecr:GetAuthorizationToken',
+      'ecr:GetDownloadUrlForLayer',
+      'logs:CreateLogStream',
+      'logs:PutLogEvents',
+    ])
+  })
+
+  it('logs without ever blocking the agent', () => {
+    expect(container.LogConfiguration).toMatchObject({ LogDriver: 'awslogs', Options: { mode: 'non-blocking' } })
+    const group = app
+      .ofType('AWS::Logs::LogGroup')
+      .find(({ logicalId }) => logicalId === container.LogConfiguration.Options['awslogs-group'].Ref)
+    expect(group?.Properties.RetentionInDays).toBe(90)
+  })
+})
+
+describe('cluster', () => {
+  it('offers both Fargate providers and is watched', () => {
+    compute.hasResourceProperties('AWS::ECS::Cluster', {
+      ClusterSettings: [{ Name: 'containerInsights', Value: 'enabled' }],
+    })
+    compute.hasResourceProperties('AWS::ECS::ClusterCapacityProviderAssociations', {
+      CapacityProviders: ['FARGATE', 'FARGATE_SPOT'],
+    })
+  })
+})
+
+describe('permission to run tasks', () => {
+  const onWork = lambdaOf(app, 'production', 'on-work')
+  const statements = statementsOf(app, 'compute', onWork.Properties.Role['Fn::GetAtt'][0])
+  const statementFor = (action: string) => statements.find((statement) => [statement.Action].flat().includes(action))
+  const cluster = { ArnEquals: { 'ecs:cluster': { 'Fn::GetAtt': [expect.stringMatching(/^Cluster/), 'Arn'] } } }
+
+  it('is bound to the task definition and the cluster', () => {
+    expect(statementFor('ecs:RunTask')?.Condition).toEqual(cluster)
+    expect(JSON.stringify(statementFor('ecs:RunTask')?.Resource)).toContain(
+      ':task-definition/covibes-production-agent:*',
+    )
+    expect(statementFor('ecs:StopTask')?.Condition).toEqual(cluster)
+    expect(JSON.stringify(statementFor('ecs:StopTask')?.Resource)).toMatch(/:task\/","?\S*Cluster/)
+  })
+
+  it('passes the two roles of the task to ECS only', () => {
+    const pass = statementFor('iam:PassRole')
+    expect(pass?.Condition).toEqual({ StringEquals: { 'iam:PassedToService': 'ecs-tasks.amazonaws.com' } })
+    const passed = [pass?.Resource].flat().map((resource) => (resource as { 'Fn::GetAtt': string[] })['Fn::GetAtt'][0])
+    expect(passed.sort()).toEqual([roleId('TaskRoleArn'), roleId('ExecutionRoleArn')].sort())
+  })
+
+  it('starts the revision of the same deployment', () => {
+    expect(onWork.Properties.Environment.Variables).toMatchObject({
+      AGENT_TASK_DEFINITION: { Ref: definition?.logicalId },
+      AGENT_CONTAINER: container.Name,
+    })
+  })
+})
+
+describe('events and work', () => {
+  it("takes this cluster's task state changes only", () => {
+    compute.hasResourceProperties('AWS::Events::Rule', {
+      EventPattern: {
+        source: [ECS_TASK_STATE_CHANGE.source],
+        'detail-type': [ECS_TASK_STATE_CHANGE.detailType],
+        detail: { clusterArn: [{ 'Fn::GetAtt': [Match.stringLikeRegexp('^Cluster'), 'Arn'] }] },
+      },
+      Targets: [
+        Match.objectLike({
+          Arn: { 'Fn::GetAtt': [lambdaOf(app, 'production', 'on-task-state-changed').logicalId, 'Arn'] },
+          RetryPolicy: { MaximumEventAgeInSeconds: 3600, MaximumRetryAttempts: 20 },
+          DeadLetterConfig: Match.anyValue(),
+        }),
+      ],
+    })
+  })
+
+  it('reports failed work message by message', () => {
+    compute.hasResourceProperties('AWS::Lambda::EventSourceMapping', {
+      FunctionName: { Ref: lambdaOf(app, 'production', 'on-work').logicalId },
+      FunctionResponseTypes: ['ReportBatchItemFailures'],
+      BatchSize: 5,
+      ScalingConfig: { MaximumConcurrency: 20 },
+    })
+  })
+
+  it.each(['reconcile-tasks', 'sweep-outbox', 'ping-connections'] as const)(
+    '%s runs every minute, and its absence is noticed',
+    (id) => {
+      const { logicalId } = lambdaOf(app, 'production', id)
+      const rule = app
+        .ofType('AWS::Events::Rule')
+        .find(({ Properties }) => Properties.Targets[0].Arn['Fn::GetAtt'][0] === logicalId)
+      expect(rule?.Properties).toMatchObject({ ScheduleExpression: 'rate(1 minute)', State: 'ENABLED' })
+      const alarm = app
+        .ofType('AWS::CloudWatch::Alarm')
+        .find(
+          ({ Properties }) =>
+            Properties.MetricName === 'Invocations' && JSON.stringify(Properties.Dimensions).includes(`"${logicalId}"`),
+        )
+      expect(alarm?.Properties).toMatchObject({
+        ComparisonOperator: 'LessThanThreshold',
+        Threshold: 1,
+        TreatMissingData: 'breaching',
+      })
+    },
+  )
+})
+
+describe('alarms', () => {
+  it("all go to the topic, which the account's alarms may publish to", () => {
+    for (const { Properties } of app.ofType('AWS::CloudWatch::Alarm')) {
+      expect(JSON.stringify(Properties.AlarmActions)).toContain('observability')
+      expect(Properties.AlarmDescription).toBeTruthy()
+    }
+    app.templates.observability.hasResourceProperties('AWS::SNS::TopicPolicy', {
+      PolicyDocument: {
+        Statement: Match.arrayWith([
+          Match.objectLike({
+            Effect: 'Allow',
+            Action: 'sns:Publish',
+            Principal: { Service: 'cloudwatch.amazonaws.com' },
+            Condition: { StringEquals: { 'aws:SourceAccount': { Ref: 'AWS::AccountId' } } },
+          }),
+        ]),
+      },
+    })
+  })
+})

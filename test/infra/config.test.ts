@@ -1,0 +1,49 @@
+import { describe, expect, it } from 'vitest'
+import { stageConfig, stages } from '../../infra/config.ts'
+
+const nothing = () => undefined
+
+describe('stageConfig', () => {
+  it.each(Object.keys(stages))('%s is complete', (stage) => {
+    expect(stageConfig(stage).stage).toBe(stage)
+  })
+
+  it('names the known stages when asked for another', () => {
+    expect(() => stageConfig('staging')).toThrow('Unknown stage "staging"; known are local, dev, production.')
+    expect(() => stageConfig('constructor')).toThrow('Unknown stage')
+  })
+
+  it('takes values of the shell for the stage local', () => {
+    const variables = {
+      LEGACY_API_URL: 'http://127.0.0.1:3001',
+      MODEL_BASE_URL: 'http://127.0.0.1:4001',
+      USE_DOCKER_AGENTS: 'false',
+    }
+    expect(stageConfig('local', nothing, variables)).toMatchObject({
+      legacyApiUrl: 'http://127.0.0.1:3001',
+      modelBaseUrl: 'http://127.0.0.1:4001',
+      useDockerAgents: false,
+    })
+  })
+
+  it('ignores the shell for stages that are deployed', () => {
+    expect(stageConfig('production', nothing, { LEGACY_API_URL: 'http://127.0.0.1:3001' }).legacyApiUrl).toBeUndefined()
+  })
+
+  it('takes CDK context for every stage, before the shell', () => {
+    const context = (key: string) => (key === 'legacyApiUrl' ? 'https://server.example' : undefined)
+    expect(stageConfig('production', context).legacyApiUrl).toBe('https://server.example')
+    expect(stageConfig('local', context, { LEGACY_API_URL: 'http://127.0.0.1:3001' }).legacyApiUrl).toBe(
+      'https://server.example',
+    )
+  })
+
+  it('reads an empty variable as none', () => {
+    expect(stageConfig('local', nothing, { LEGACY_API_URL: '' }).legacyApiUrl).toBeUndefined()
+  })
+
+  it('says which value does not fit', () => {
+    expect(() => stageConfig('local', nothing, { MODEL_BASE_URL: 'nowhere' })).toThrow(/modelBaseUrl/)
+    expect(() => stageConfig('local', nothing, { USE_DOCKER_AGENTS: 'yes' })).toThrow(/useDockerAgents/)
+  })
+})

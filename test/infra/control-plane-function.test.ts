@@ -1,0 +1,181 @@
+import { describe, expect, it } from 'vitest'
+import {
+  type Capability,
+  capabilityEnv,
+  type FunctionContract,
+  type FunctionId,
+  functionEnv,
+  functions,
+} from '../../shared/contracts/functions.ts'
+import { actionsOf, lambdaOf, resourcesOf, statementsOf } from './support/roles.ts'
+import { synthesized } from './support/synthesized.ts'
+
+const app = synthesized('production', {
+  legacyApiUrl: 'https://server.example/',
+  modelBaseUrl: 'https://model.example/',
+})
+const all = Object.entries<FunctionContract>(functions) as [FunctionId, FunctionContract][]
+
+const READ = ['dynamodb:GetItem', 'dynamodb:BatchGetItem', 'dynamodb:Query']
+const WRITE = ['dynamodb:PutItem', 'dynamodb:UpdateItem', 'dynamodb:DeleteItem', 'dynamodb:ConditionCheckItem']
+/** What each capability may do at most, stated once more on purpose: infra/grants.ts is held against it. */
+const ACTIONS: Readonly<Record<Capability, readonly string[]>> = {
+  environments: [...READ, ...WRITE],
+  'environments:read': READ,
+  connections: [...READ, ...WRITE, 'dynamodb:BatchWriteItem'],
+  terminalLog: [...READ, ...WRITE, 'dynamodb:BatchWriteItem'],
+  'terminalLog:read': READ,
+  'flags:read': READ,
+  workQueue: ['sqs:SendMessage'],
+  eventBus: ['events:PutEvents'],
+  socketPosts: ['execute-api:ManageConnections'],
+  runTasks: ['ecs:RunTask', 'iam:PassRole'],
+  stopTasks: ['ecs:StopTask'],
+  readTasks: ['ecs:DescribeTasks', 'ecs:ListTasks'],
+  jwtSecret: ['secretsmanager:GetSecretValue'],
+  linkSecret: ['secretsmanager:GetSecretValue'],
+  modelKeys: ['secretsmanager:GetSecretValue'],
+  existingServer: [],
+}
+/** What the platform does in a function's name: logs, traces, a queue's messages, the dead-letter queue. */
+const EVERY_FUNCTION = [
+  'logs:CreateLogStream',
+  'logs:PutLogEvents',
+  'xray:PutTelemetryRecords',
+  'xray:PutTraceSegments',
+]
+const BY_TRIGGER: Readonly<Partial<Record<FunctionContract['trigger'], readonly string[]>>> = {
+  event: ['sqs:SendMessage', 'sqs:GetQueueAttributes', 'sqs:GetQueueUrl'],
+  schedule: ['sqs:SendMessage', 'sqs:GetQueueAttributes', 'sqs:GetQueueUrl'],
+  queue: [
+    'sqs:ReceiveMessage',
+    'sqs:ChangeMessageVisibility',
+    'sqs:GetQueueUrl',
+    'sqs:DeleteMessage',
+    'sqs:GetQueueAttributes',
+  ],
+}
+
+function roleStatements(id: FunctionId) {
+  const lambda = lambdaOf(app, 'production', id)
+  return statementsOf(app, lambda.stack, lambda.Properties.Role['Fn::GetAtt'][0])
+}
+
+describe('every function of the contract', () => {
+  it('is in a template, and no other function is', () => {
+    const names = app.ofType('AWS::Lambda::Function').map(({ Properties }) => Properties.FunctionName)
+    expect(names.sort()).toEqual(all.map(([id]) => `covibes-production-${id}`).sort())
+  })
+
+  it.each(all)('%s: is built as its contract says', (id, contract) => {
+    expect(lambdaOf(app, 'production', id).Properties).toMatchObject({
+      Runtime: 'nodejs24.x',
+      Architectures: ['arm64'],
+      Handler: 'index.handler',
+      Timeout: contract.timeoutSeconds,
+      MemorySize: contract.memoryMb,
+      TracingConfig: { Mode: 'Active' },
+    })
+  })
+
+  it.each(all)('%s: has exactly the variables of what it uses, and they parse', (id, contract) => {
+    const { Variables } = lambdaOf(app, 'production', id).Properties.Environment
+    const expected = contract.uses.flatMap((capability) => Object.keys(capabilityEnv[capability].shape))
+    expect(Object.keys(Variables).sort()).toEqual(
+      [...new Set([...expected, 'STAGE', 'POWERTOOLS_SERVICE_NAME', 'LOG_LEVEL'])].sort(),
+    )
+    const resolved = Object.entries<unknown>(Variables).map(([key, value]) => [
+      key,
+      typeof value === 'string'
+        ? value
+        : key.endsWith('_URL') || key.endsWith('_ENDPOINT')
+          ? 'https://x.example/'
+          : 'x',
+    ])
+    expect(() => functionEnv(id, Object.fromEntries(resolved))).not.toThrow()
+  })
+
+  it.each(all)('%s: may do exactly what it uses', (id, contract) => {
+    const expected = [
+      ...EVERY_FUNCTION,
+      ...(BY_TRIGGER[contract.trigger] ?? []),
+      ...contract.uses.flatMap((capability) => ACTIONS[capability]),
+    ]
+    expect(actionsOf(roleStatements(id))).toEqual([...new Set(expected)].sort())
+  })
+
+  it.each(all)('%s: touches only the tables that it uses', (id, contract) => {
+    const touched = roleStatements(id)
+      .filter(({ Action }) => [Action].flat().some((action) => action.startsWith('dynamodb:')))
+      .flatMap(resourcesOf)
+      .map((resource) => /(Environments|Connections|TerminalLog|Flags)[0-9A-F]{8}/.exec(resource)?.[1]?.toLowerCase())
+    const used = contract.uses.map((capability) => capability.replace(':read', '').toLowerCase())
+    const stores = ['environments', 'connections', 'terminallog', 'flags']
+    expect([...new Set(touched)].sort()).toEqual([...new Set(used.filter((use) => stores.includes(use)))].sort())
+  })
+
+  it.each(all)('%s: has no wildcard action, and * as a resource only where AWS has nothing narrower', (id) => {
+    const statements = roleStatements(id)
+    expect(actionsOf(statements).filter((action) => action.includes('*'))).toEqual([])
+    const unbounded = statements.filter((statement) => resourcesOf(statement).includes('"*"'))
+    const allowed = ['xray:PutTelemetryRecords', 'xray:PutTraceSegments', 'ecs:ListTasks']
+    expect(actionsOf(unbounded).filter((action) => !allowed.includes(action))).toEqual([])
+    for (const statement of unbounded.filter(({ Action }) => [Action].flat().includes('ecs:ListTasks'))) {
+      expect(statement.Condition).toEqual({ ArnEquals: { 'ecs:cluster': expect.anything() } })
+    }
+  })
+
+  it.each(all)('%s: logs into a group of its own with the retention of the stage', (id) => {
+    const lambda = lambdaOf(app, 'production', id)
+    const group = app
+      .ofType('AWS::Logs::LogGroup')
+      .find(({ logicalId }) => logicalId === lambda.Properties.LoggingConfig.LogGroup.Ref)
+    expect(group?.Properties.RetentionInDays).toBe(90)
+  })
+
+  it.each(all)('%s: alarms when it fails and when it is refused', (id) => {
+    const { logicalId } = lambdaOf(app, 'production', id)
+    const metrics = app
+      .ofType('AWS::CloudWatch::Alarm')
+      .filter(({ Properties }) => JSON.stringify(Properties.Dimensions ?? []).includes(`"${logicalId}"`))
+      .map(({ Properties }) => Properties.MetricName)
+    expect(metrics).toEqual(expect.arrayContaining(['Errors', 'Throttles']))
+  })
+})
+
+describe('functions that nobody waits for', () => {
+  const asynchronous = all.filter(([, { trigger }]) => trigger === 'event' || trigger === 'schedule')
+
+  it.each(asynchronous)('%s: leaves what it could not do in a queue that raises an alarm', (id, contract) => {
+    const { logicalId, stack } = lambdaOf(app, 'production', id)
+    const config = app
+      .ofType('AWS::Lambda::EventInvokeConfig')
+      .find(({ Properties }) => Properties.FunctionName.Ref === logicalId)
+    const queueId: string = config?.Properties.DestinationConfig.OnFailure.Destination['Fn::GetAtt'][0]
+    expect(config?.Properties.MaximumRetryAttempts).toBe(contract.trigger === 'schedule' ? 0 : 2)
+
+    const target = app
+      .ofType('AWS::Events::Rule')
+      .flatMap(({ Properties }) => Properties.Targets)
+      .find(({ Arn }) => Arn['Fn::GetAtt'][0] === logicalId)
+    expect(target.DeadLetterConfig.Arn['Fn::GetAtt'][0]).toBe(queueId)
+
+    const alarm = app
+      .ofType('AWS::CloudWatch::Alarm')
+      .find(({ Properties }) => JSON.stringify(Properties.Dimensions ?? []).includes(queueId))
+    expect(alarm).toMatchObject({
+      stack,
+      Properties: { MetricName: 'ApproximateNumberOfMessagesVisible', Threshold: 1 },
+    })
+  })
+})
+
+describe('optional variables', () => {
+  it('are absent when the stage has no value for them', () => {
+    const bare = synthesized('local')
+    expect(lambdaOf(bare, 'local', 'spawn-agent').Properties.Environment.Variables).not.toHaveProperty('LEGACY_API_URL')
+    expect(lambdaOf(bare, 'local', 'on-link-message').Properties.Environment.Variables).not.toHaveProperty(
+      'MODEL_BASE_URL',
+    )
+  })
+})
