@@ -57,31 +57,39 @@ async function spawn({ url, token, task, agentType }: ReturnType<typeof settings
   throw new Error(`The spawn was refused (${response.status}): ${refused.data?.message ?? 'no reason given'}`)
 }
 
+/** Milliseconds without output after which an ended agent's terminal counts as shown. */
+const QUIET_MS = 300
+
 /** Ends with the agent's exit code, 0 when you left it running, 1 when it did not end by itself. */
-async function follow(socket: Socket, agentId: string): Promise<number> {
+function follow(socket: Socket, agentId: string): Promise<number> {
   return new Promise((resolve, reject) => {
+    let lastOutput = performance.now()
     const say = (text: string) => process.stderr.write(`\r\n\u001b[2m${text}\u001b[0m\r\n`)
-    socket.on('connect_error', (error) => {
-      if (!socket.active) reject(new Error(`The socket was refused: ${error.message}`))
+    const finish = (code: number) => {
+      if (performance.now() - lastOutput > QUIET_MS) resolve(code)
+      else setTimeout(finish, QUIET_MS, code)
+    }
+    socket.on('disconnect', () => !socket.active && reject(new Error('The control plane closed the connection')))
+    socket.on('terminal_data', (payload) => {
+      lastOutput = performance.now()
+      process.stdout.write(serverEvents.terminal_data.parse(payload).data)
     })
-    socket.on('error', (payload) => reject(new Error(serverEvents.error.parse(payload).message)))
-    socket.on('terminal_data', (payload) => process.stdout.write(serverEvents.terminal_data.parse(payload).data))
     socket.on('terminal_error', (payload) => say(serverEvents.terminal_error.parse(payload).error))
     socket.on('agent-status', (payload) => {
       const event = serverEvents['agent-status'].parse(payload)
       if (event.agentId !== agentId) return
       say(`agent is ${event.status}${event.message ? `: ${event.message}` : ''}`)
-      // The terminal's last bytes are in the log before the task's end is told, and travel on the same connection.
-      if (event.status !== 'running' && event.status !== 'starting') resolve(event.exitCode ?? 1)
+      if (event.status === 'running' || event.status === 'starting') return
+      lastOutput = performance.now()
+      finish(event.exitCode ?? 1)
     })
-    socket.on('team-joined', () => {
-      socket.emit('terminal_connect', { agentId })
-      sendSize()
-    })
+    socket.emit('terminal_connect', { agentId })
+
     const sendSize = () => {
       const { columns, rows } = process.stdout
       if (columns && rows) socket.emit('terminal_resize', { agentId, cols: columns, rows })
     }
+    sendSize()
     process.stdout.on('resize', sendSize)
     process.stdin.on('data', (bytes) => {
       const data = bytes.toString()
@@ -91,25 +99,32 @@ async function follow(socket: Socket, agentId: string): Promise<number> {
   })
 }
 
+function joinTeam(socket: Socket, token: string): Promise<void> {
+  const { teamId } = z
+    .object({ teamId: z.string() })
+    .parse(JSON.parse(Buffer.from(token.split('.')[1] ?? '', 'base64url').toString()))
+  return new Promise((resolve, reject) => {
+    socket.on('connect', () => socket.emit('join-team', { teamId, token }))
+    socket.on(
+      'connect_error',
+      (error) => !socket.active && reject(new Error(`The socket was refused: ${error.message}`)),
+    )
+    socket.once('error', (payload) => reject(new Error(serverEvents.error.parse(payload).message)))
+    socket.once('team-joined', () => resolve())
+  })
+}
+
 async function main(): Promise<number> {
   const options = settings()
-  const claims = z
-    .object({ teamId: z.string() })
-    .parse(JSON.parse(Buffer.from(options.token.split('.')[1] ?? '', 'base64url').toString()))
   const socket = io(options.url, { auth: { token: options.token }, transports: ['polling', 'websocket'] })
-  const joined = new Promise<void>((resolve) => socket.once('team-joined', () => resolve()))
-  socket.on('connect', () => socket.emit('join-team', { teamId: claims.teamId, token: options.token }))
   try {
+    await joinTeam(socket, options.token)
     const { agent, method } = await spawn(options)
     console.error(`agent ${agent.id} (${agent.agentName}) on ${method}; Ctrl-] leaves it running`)
-    const ended = follow(socket, agent.id)
-    await joined
-    socket.emit('terminal_connect', { agentId: agent.id })
     if (process.stdin.isTTY) process.stdin.setRawMode(true)
-    return await ended
+    return await follow(socket, agent.id)
   } finally {
     if (process.stdin.isTTY) process.stdin.setRawMode(false)
-    process.stdin.unref()
     socket.disconnect()
   }
 }
