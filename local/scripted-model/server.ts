@@ -31,7 +31,12 @@ class ApiError extends Error {
 }
 
 function sendJson(response: ServerResponse, status: number, body: object): void {
-  response.writeHead(status, { 'content-type': 'application/json', 'request-id': 'req_scripted' })
+  response.writeHead(status, {
+    'content-type': 'application/json',
+    'request-id': 'req_scripted',
+    // The API's official clients obey this header; without it the CLI repeats even a refused key for minutes.
+    ...(status >= 400 && status < 500 ? { 'x-should-retry': 'false' } : {}),
+  })
   response.end(JSON.stringify(body))
 }
 

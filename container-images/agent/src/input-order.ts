@@ -10,8 +10,9 @@ export type InputOrderOptions = {
 
 /** Ids remembered against doubled posts; a repetition follows its original within seconds, not thousands of inputs. */
 const REMEMBERED_IDS = 4096
-/** Inputs held at once; beyond it the earliest leaves before its time. */
+/** Inputs held at once, and their length in UTF-16 units; beyond either the earliest leaves before its time. */
 const MAX_HELD = 4096
+const MAX_HELD_CHARS = 4 * 1024 * 1024
 /** The clock offset is the least one seen in this period and the one before, so a drifting clock is followed. */
 const OFFSET_PERIOD_MS = 30_000
 
@@ -32,6 +33,7 @@ export class InputOrder {
   #offset = Number.POSITIVE_INFINITY
   #previousOffset = Number.POSITIVE_INFINITY
   #periodStart = 0
+  #heldChars = 0
   #timer: NodeJS.Timeout | undefined
   #late = 0
 
@@ -58,6 +60,7 @@ export class InputOrder {
     let index = this.#held.length
     while (index > 0 && precedes(input, this.#held[index - 1] as TypedInput)) index--
     this.#held.splice(index, 0, input)
+    this.#heldChars += input.data.length
     this.#release()
   }
 
@@ -65,6 +68,7 @@ export class InputOrder {
   close(): void {
     clearTimeout(this.#timer)
     this.#held.length = 0
+    this.#heldChars = 0
   }
 
   #remember(id: string): void {
@@ -94,11 +98,12 @@ export class InputOrder {
       const first = this.#held[0]
       if (!first) return
       const wait = this.#dueAt(first) - this.#now()
-      if (wait > 0 && this.#held.length <= MAX_HELD) {
+      if (wait > 0 && this.#held.length <= MAX_HELD && this.#heldChars <= MAX_HELD_CHARS) {
         this.#timer = setTimeout(() => this.#release(), wait)
         return
       }
       this.#held.shift()
+      this.#heldChars -= first.data.length
       this.#lastWritten = first
       this.#write(first.data)
     }

@@ -39,6 +39,8 @@ const Line = z.union([
     subtype: z.string(),
     model: z.string().optional(),
     error: z.string().optional(),
+    attempt: z.number().optional(),
+    max_retries: z.number().optional(),
   }),
 ])
 
@@ -113,6 +115,8 @@ export class StreamRenderer {
         return this.#result(parsed)
       case 'system':
         if (parsed.subtype === 'init') return this.#line(dim(`claude ${parsed.model ?? ''}`.trim()))
+        if (parsed.subtype === 'api_retry')
+          return this.#line(red(`  ✗ ${parsed.error ?? 'failed'}, try ${parsed.attempt} of ${parsed.max_retries}`))
         return parsed.error === undefined ? '' : this.#line(red(oneLine(`${parsed.subtype}: ${parsed.error}`)))
     }
   }

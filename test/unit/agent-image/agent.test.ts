@@ -1,0 +1,295 @@
+import { readFile } from 'node:fs/promises'
+import path from 'node:path'
+import { afterEach, describe, expect, it } from 'vitest'
+import { floodText } from '../../../container-images/agent/src/mock-shell.ts'
+import { command, onTerminal, QUICK, removeDirectories, startAgent } from './agent-fixture.ts'
+import { type AgentProcess, startAgentProcess } from './agent-process.ts'
+import { FakeControlPlane, type FakeControlPlaneOptions, type Welcome } from './fake-control-plane.ts'
+
+let plane: FakeControlPlane
+let running: AgentProcess | undefined
+afterEach(async () => {
+  running?.child.kill('SIGKILL')
+  running = undefined
+  await plane.close()
+  await removeDirectories()
+})
+
+const mock = (task: string): Pick<Welcome, 'agent'> => ({ agent: { program: 'mock', name: 'Ada', task } })
+
+async function startMock(task: string, options: FakeControlPlaneOptions = {}): Promise<AgentProcess> {
+  plane = await FakeControlPlane.start({ ...options, welcome: { ...mock(task), ...options.welcome } })
+  running = await startAgentProcess(plane.url)
+  return running
+}
+
+describe('the mock agent in its container program', () => {
+  it('carries out its task and ends with its code, which is told before the end', async () => {
+    const { ended, workspace } = await startMock('write a.txt hi there; exit 3')
+    expect(await ended).toEqual({ code: 3, signal: null })
+    expect(plane.text).toBe('mock> write a.txt hi there; exit 3\r\nwrote a.txt\r\n')
+    expect(await readFile(path.join(workspace, 'a.txt'), 'utf8')).toBe('hi there\n')
+    expect(plane.exit).toMatchObject({ exitCode: 3, reason: 'The program ended with code 3' })
+    expect(plane.messages.at(-1)?.type).toBe('exit')
+    expect(plane.health[0]).toMatchObject({ status: 'healthy', lateInputs: 0 })
+    expect(plane.violations).toEqual([])
+  })
+
+  it('stays interactive, echoes, can be interrupted, and ends at Ctrl-D', async () => {
+    const { ended } = await startMock('sleep 1000; said')
+    await plane.until(() => plane.text.endsWith('said\r\n'))
+    plane.type('\u0003')
+    await plane.until(() => plane.text.endsWith('^C\r\nmock> '))
+    plane.type('grüße 🙂\r')
+    await plane.until(() => plane.text.endsWith('you said: grüße 🙂\r\nmock> '))
+    plane.type('flood 100000000\r')
+    await plane.until(() => plane.text.includes('0000000100 '))
+    plane.type('\u0003')
+    // The terminal throws away what it has not delivered yet, its own echo of ^C perhaps too.
+    await plane.until(() => plane.text.endsWith('\r\nmock> '))
+    plane.post({ type: 'signal', signal: 'SIGINT' })
+    await plane.until(() => plane.text.endsWith('mock> \r\nmock> '))
+    plane.type('\u0004')
+    expect(await ended).toEqual({ code: 0, signal: null })
+    expect(plane.exit).toEqual({ action: 'link', type: 'exit', exitCode: 0 })
+  })
+
+  it('floods five megabytes through a link that is cut again and again', async () => {
+    const { ended } = await startMock('flood 5000000; exit 0', {
+      output: (_, count) => (count % 40 === 20 ? 'cutBefore' : count % 40 === 39 ? 'cutAfter' : 'store'),
+    })
+    expect(await ended).toEqual({ code: 0, signal: null })
+    const expected = onTerminal(`mock> flood 5000000; exit 0\n${[...floodText(5_000_000)].join('')}`)
+    expect(plane.text === expected).toBe(true)
+    expect(plane.closedLinks).toBeGreaterThan(5)
+    expect(plane.violations).toEqual([])
+  }, 60_000)
+
+  it('gets its input in the gateway’s order and once, though posts come late and doubled', async () => {
+    const { ended } = await startMock('')
+    await plane.until(() => plane.text.endsWith('mock> '))
+    const at = Date.now()
+    const keys = [...'hello world', '\r'].map((data, index) => ({
+      type: 'input' as const,
+      id: `k${index}`,
+      at: at + index,
+      data,
+    }))
+    // Posts of the same few milliseconds, in another order and some of them twice.
+    for (const key of [...keys].reverse()) plane.post(key)
+    for (const key of keys.slice(3, 6)) plane.post(key)
+    await plane.until(() => plane.text.endsWith('you said: hello world\r\nmock> '))
+    plane.type('\u0004')
+    await ended
+    expect(plane.text).toBe('mock> hello world\r\nyou said: hello world\r\nmock> ')
+  })
+
+  it('is killed by a member, and says so', async () => {
+    const { ended } = await startMock('')
+    await plane.until(() => plane.text.endsWith('mock> '))
+    plane.post({ type: 'signal', signal: 'SIGKILL' })
+    expect(await ended).toEqual({ code: 137, signal: null })
+    expect(plane.exit).toMatchObject({ exitCode: 137, signal: 'SIGKILL', reason: expect.stringContaining('killed') })
+  })
+
+  it('hides the ticket and ECS’s addresses from what it runs', async () => {
+    plane = await FakeControlPlane.start()
+    const { code } = await startAgent(plane.url, { command: command('/usr/bin/env') })
+    await code
+    expect(plane.text).toContain('TERM=xterm-256color')
+    expect(plane.text).not.toMatch(/ticket|COVIBES_LINK|ECS_/i)
+  })
+})
+
+describe('the end from outside', () => {
+  it('SIGTERM: the program is asked, output and exit are told, the code is 143', async () => {
+    const { child, ended } = await startMock('sleep 1000')
+    await plane.until(() => plane.text.includes('sleep 1000\r\n'))
+    child.kill('SIGTERM')
+    expect(await ended).toEqual({ code: 143, signal: null })
+    expect(plane.exit).toMatchObject({ exitCode: 143, signal: 'SIGTERM', reason: 'The container was stopped' })
+  })
+
+  it('SIGTERM: a program that ends itself keeps its code', async () => {
+    plane = await FakeControlPlane.start()
+    const { agent, code } = await startAgent(plane.url, {
+      command: command(
+        '/bin/sh',
+        '-c',
+        `trap 'echo bye; exit 5' TERM; trap '' HUP; echo up; while :; do sleep 0.05; done`,
+      ),
+    })
+    await plane.until(() => plane.text.includes('up'))
+    agent.stop()
+    expect(await code).toBe(5)
+    expect(plane.text).toContain('bye')
+    expect(plane.exit).toMatchObject({ exitCode: 5 })
+  })
+
+  it('SIGTERM: a program that does not listen is killed after the grace', async () => {
+    plane = await FakeControlPlane.start()
+    const { agent, code } = await startAgent(plane.url, {
+      command: command('/bin/sh', '-c', `trap '' TERM HUP; echo up; while :; do sleep 0.05; done`),
+      timings: { stopGraceMs: 200 },
+    })
+    await plane.until(() => plane.text.includes('up'))
+    agent.stop()
+    expect(await code).toBe(143)
+    expect(plane.exit).toMatchObject({ exitCode: 143, signal: 'SIGTERM' })
+  })
+
+  it('SIGTERM: it ends by its deadline even when nobody acknowledges', async () => {
+    plane = await FakeControlPlane.start({ output: () => 'lose' })
+    const { agent, code } = await startAgent(plane.url, {
+      command: command('/bin/sh', '-c', 'echo up; read line'),
+      timings: { stopDeadlineMs: 800, closeMs: 100 },
+    })
+    await plane.until(() => plane.messages.some((message) => message.type === 'output'))
+    const before = performance.now()
+    agent.stop()
+    expect(await code).toBe(143)
+    expect(performance.now() - before).toBeLessThan(1_500)
+  })
+
+  it('dismissed: the program is ended and the code is 77, without an exit message', async () => {
+    const { ended, output } = await startMock('')
+    await plane.until(() => plane.text.endsWith('mock> '))
+    plane.post({ type: 'dismissed', reason: 'The record was deleted' })
+    expect(await ended).toEqual({ code: 77, signal: null })
+    expect(plane.exit).toBeUndefined()
+    expect(output()).toContain('Dismissed: The record was deleted')
+  })
+
+  it.each([401, 403])('refused with %i: it ends with 77 and does not try again', async (status) => {
+    plane = await FakeControlPlane.start({ refuse: () => status })
+    running = await startAgentProcess(plane.url)
+    expect(await running.ended).toEqual({ code: 77, signal: null })
+    expect(plane.upgrades).toHaveLength(1)
+    expect(running.output()).toContain(`refused the container's link (${status})`)
+    expect(running.output()).not.toContain('"ticket"')
+  })
+
+  it('wrong variables: it ends with 78 and names them', async () => {
+    plane = await FakeControlPlane.start()
+    running = await startAgentProcess('http://not-a-link', { COVIBES_ENVIRONMENT: 'x' })
+    expect(await running.ended).toEqual({ code: 78, signal: null })
+    expect(running.output()).toMatch(/COVIBES_ENVIRONMENT.*COVIBES_LINK_URL/)
+  })
+
+  it('no model key: it ends with 78 and says so on the terminal too', async () => {
+    plane = await FakeControlPlane.start({ welcome: { agent: { program: 'claude', name: 'Ada', task: 'write x' } } })
+    const { code } = await startAgent(plane.url)
+    expect(await code).toBe(78)
+    expect(plane.exit).toMatchObject({ exitCode: 78, reason: 'the team has no model key' })
+    expect(plane.text).toContain('the team has no model key')
+  })
+
+  it('a clone that fails: it ends with 69 and git’s reason', async () => {
+    const repository = { url: 'http://127.0.0.1:1/none.git' }
+    plane = await FakeControlPlane.start({ welcome: { ...mock(''), repository } })
+    const { code } = await startAgent(plane.url)
+    expect(await code).toBe(69)
+    expect(plane.exit).toMatchObject({ exitCode: 69, reason: expect.stringMatching(/^git clone failed/) })
+    expect(plane.text).toMatch(/^Cloning http:[\s\S]*\r\ngit clone failed/)
+  })
+})
+
+describe('the link', () => {
+  it('comes back through refused, cut and unanswered tries, with the ticket until it is taken and the key afterwards', async () => {
+    plane = await FakeControlPlane.start({
+      refuse: (_, count) => ([500, 'cut', 503] as const)[count],
+      answerHello: (count) => count > 0,
+    })
+    const { code } = await startAgent(plane.url, {
+      command: command('/bin/echo', 'hello'),
+      timings: { welcomeMs: 200 },
+    })
+    expect(await code).toBe(0)
+    const schemes = plane.upgrades.map((request) => request.headers.authorization?.split(' ')[0])
+    expect(schemes).toEqual(['Ticket', 'Ticket', 'Ticket', 'Ticket', 'Link'])
+    expect(plane.text).toBe('hello\r\n')
+  })
+
+  it('tries its key when the answer to its ticket was lost', async () => {
+    plane = await FakeControlPlane.start({
+      // The first try is taken, but its answer is lost: the ticket is void from then on.
+      refuse: (request, count) =>
+        count === 0 ? 'cut' : request.headers.authorization?.startsWith('Ticket') ? 403 : undefined,
+    })
+    const { code } = await startAgent(plane.url, { command: command('/bin/echo', 'hello') })
+    // This plane has not stored the hash, so the key is refused too: what counts is that it was tried.
+    expect(await code).toBe(77)
+    expect(plane.upgrades.map((request) => request.headers.authorization?.split(' ')[0])).toEqual([
+      'Ticket',
+      'Ticket',
+      'Link',
+    ])
+  })
+
+  it('is opened anew after something that is not of the protocol, and after an impossible acknowledgement', async () => {
+    plane = await FakeControlPlane.start()
+    const { agent, code } = await startAgent(plane.url, { command: command('/bin/sh', '-c', 'echo up; read line') })
+    await plane.until(() => plane.text.includes('up'))
+    plane.postRaw('{"message":"Internal server error","connectionId":"x","requestId":"y"}')
+    await plane.until(() => plane.health.length === 2)
+    plane.post({ type: 'ack', offset: 1_000_000 })
+    await plane.until(() => plane.health.length === 3)
+    expect(agent.status()).toMatchObject({
+      link: { state: 'up', lastProblem: expect.stringContaining('beyond the output’s end'.replace('’', "'")) },
+    })
+    plane.type('\r')
+    expect(await code).toBe(0)
+    expect(plane.text).toBe('up\r\n\r\n')
+  })
+
+  it('applies sizes, those it missed while it was down too', async () => {
+    plane = await FakeControlPlane.start({ welcome: { terminal: { cols: 100, rows: 30 } } })
+    const { code } = await startAgent(plane.url, {
+      command: command('/bin/sh', '-c', 'stty size; read line; stty size'),
+    })
+    await plane.until(() => plane.text.includes('30 100'))
+    plane.post({ type: 'resize', cols: 120, rows: 40 })
+    plane.type('\r')
+    expect(await code).toBe(0)
+    expect(plane.text).toBe('30 100\r\n\r\n40 120\r\n')
+  })
+
+  it('makes the container unhealthy when it is down for long', async () => {
+    let refuse: 503 | undefined
+    plane = await FakeControlPlane.start({ refuse: () => refuse })
+    const { agent, code } = await startAgent(plane.url, {
+      command: command('/bin/sh', '-c', 'echo up; read line'),
+      timings: { linkDownUnhealthyMs: 30 },
+    })
+    await plane.until(() => plane.text.includes('up'))
+    expect(agent.health()).toEqual({ status: 'healthy' })
+    refuse = 503
+    plane.cut()
+    const tries = plane.upgrades.length
+    const health = await plane.until(() => {
+      const now = agent.health()
+      return plane.upgrades.length > tries && now.status === 'unhealthy' && now
+    })
+    expect(health.detail).toMatch(/^The link is down for 0 s: The control plane answered 503/)
+    refuse = undefined
+    await plane.until(() => agent.health().status === 'healthy')
+    plane.type('\r')
+    expect(await code).toBe(0)
+  })
+
+  it('reports health regularly, with late inputs', async () => {
+    plane = await FakeControlPlane.start()
+    const { code } = await startAgent(plane.url, {
+      command: command('/bin/sh', '-c', 'echo up; read line; read line'),
+      timings: { ...QUICK, healthEveryMs: 50, inputWindowMs: 1 },
+    })
+    await plane.until(() => plane.text.includes('up'))
+    const at = Date.now()
+    plane.post({ type: 'input', id: 'b', at, data: 'b\r' })
+    await plane.until(() => plane.text.includes('b'))
+    plane.post({ type: 'input', id: 'a', at: at - 1, data: 'a' })
+    await plane.until(() => plane.health.some((message) => message.lateInputs === 1))
+    plane.type('\r')
+    expect(await code).toBe(0)
+  })
+})

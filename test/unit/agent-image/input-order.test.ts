@@ -1,0 +1,123 @@
+import * as fc from 'fast-check'
+import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest'
+import { InputOrder } from '../../../container-images/agent/src/input-order.ts'
+
+/** The gateway's clock is this far ahead of the container's. */
+const SKEW = 1_000_000
+const WINDOW = 40
+
+let written: string[]
+let order: InputOrder
+beforeEach(() => {
+  vi.useFakeTimers()
+  written = []
+  order = new InputOrder((data) => written.push(data), { windowMs: WINDOW, now: () => Date.now() })
+})
+afterEach(() => vi.useRealTimers())
+
+const input = (at: number, data: string, id = data) => ({ id, at: at + SKEW, data })
+
+/** Lets inputs arrive at their times; `sent` is the gateway's time, `delay` the way's. */
+function play(inputs: readonly { sent: number; delay: number; data: string }[]): void {
+  const start = Date.now()
+  const arrivals = inputs.map((one) => ({ ...one, arrival: one.sent + one.delay }))
+  arrivals.sort((a, b) => a.arrival - b.arrival)
+  for (const one of arrivals) {
+    vi.advanceTimersByTime(Math.max(0, start + one.arrival - Date.now()))
+    order.accept(input(start + one.sent, one.data))
+  }
+  vi.advanceTimersByTime(1000)
+}
+
+describe('the order of typed input', () => {
+  it('is the gateway’s, whatever the delays within the window', () => {
+    fc.assert(
+      fc.property(
+        fc.array(fc.record({ gap: fc.integer({ min: 0, max: 50 }), delay: fc.integer({ min: 0, max: WINDOW - 1 }) }), {
+          maxLength: 40,
+        }),
+        (steps) => {
+          written = []
+          order = new InputOrder((data) => written.push(data), { windowMs: WINDOW, now: () => Date.now() })
+          let sent = 0
+          const inputs = steps.map(({ gap, delay }, index) => {
+            sent += gap
+            return { sent, delay, data: String(index).padStart(3, '0') }
+          })
+          play(inputs)
+          expect(written).toEqual(inputs.map((one) => one.data))
+          expect(order.lateCount).toBe(0)
+        },
+      ),
+    )
+  })
+
+  it('breaks ties by id', () => {
+    order.accept(input(5, 'second', 'b'))
+    order.accept(input(5, 'first', 'a'))
+    vi.advanceTimersByTime(WINDOW)
+    expect(written).toEqual(['first', 'second'])
+  })
+
+  it('holds an input for the window at most, and one that was delayed on its way for less', () => {
+    const start = Date.now()
+    order.accept(input(start, 'a'))
+    vi.advanceTimersByTime(WINDOW - 1)
+    expect(written).toEqual([])
+    vi.advanceTimersByTime(1)
+    expect(written).toEqual(['a'])
+    vi.advanceTimersByTime(1000)
+    // Sent 30 ms ago, by the clock that the first input set: 10 ms of the window are left.
+    order.accept(input(Date.now() - 30, 'b'))
+    vi.advanceTimersByTime(9)
+    expect(written).toEqual(['a'])
+    vi.advanceTimersByTime(1)
+    expect(written).toEqual(['a', 'b'])
+    order.accept(input(Date.now() - 500, 'c'))
+    expect(written).toEqual(['a', 'b', 'c'])
+  })
+
+  it('writes a late input at once and counts it', () => {
+    const start = Date.now()
+    order.accept(input(start, 'b'))
+    vi.advanceTimersByTime(WINDOW)
+    order.accept(input(start - 1, 'a'))
+    expect(written).toEqual(['b', 'a'])
+    expect(order.lateCount).toBe(1)
+  })
+
+  it('drops repetitions, of what is held and of what was written', () => {
+    const one = input(Date.now(), 'x')
+    order.accept(one)
+    order.accept(one)
+    vi.advanceTimersByTime(WINDOW)
+    order.accept(one)
+    vi.advanceTimersByTime(WINDOW)
+    expect(written).toEqual(['x'])
+  })
+
+  it('follows a clock that drifts backwards within a minute', () => {
+    const start = Date.now()
+    order.accept(input(start, 'a'))
+    // From now on everything takes 500 ms longer, or the clocks have moved apart: at first nothing is held.
+    vi.advanceTimersByTime(61_000)
+    order.accept(input(Date.now() - 500, 'b'))
+    vi.advanceTimersByTime(31_000)
+    order.accept(input(Date.now() - 500, 'c'))
+    expect(written).toEqual(['a', 'b'])
+    vi.advanceTimersByTime(WINDOW)
+    expect(written).toEqual(['a', 'b', 'c'])
+  })
+
+  it('holds no more than it should', () => {
+    const now = Date.now()
+    for (let i = 0; i < 5000; i++) order.accept(input(now, String(i).padStart(4, '0')))
+    expect(written.length).toBe(5000 - 4096)
+    order.close()
+    for (let i = 0; i < 5; i++) order.accept(input(now, String(i).repeat(1024 * 1024), `large-${i}`))
+    expect(written.length).toBe(5000 - 4096 + 1)
+    order.close()
+    vi.advanceTimersByTime(10_000)
+    expect(written.length).toBe(5000 - 4096 + 1)
+  })
+})
