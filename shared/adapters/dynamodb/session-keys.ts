@@ -1,0 +1,35 @@
+/**
+ * Keys of the connections table (beside `PROFILE#`, profile-store.ts).
+ *
+ * | access pattern                       | how                                                                     |
+ * |--------------------------------------|-------------------------------------------------------------------------|
+ * | a session                            | GetItem  pk SESSION#<sid>, sk SESSION                                   |
+ * | a team's sessions                    | Query    pk TEAM#<team>, sk begins_with SESSION#                        |
+ * | a terminal's viewers                 | Query    pk TERMINAL#<team>#<agent>, sk begins_with SESSION#            |
+ * | what a WebSocket connection is       | GetItem  pk CONNECTION#<connectionId>, sk CONNECTION                    |
+ * | the session that a pid names         | GetItem  pk PID#<pid>, sk PID                                           |
+ * | open WebSockets to ping              | Query    index ping, pingKey PING#<shard>                               |
+ * | a record's link                      | GetItem  pk LINK#<team>#<record>, sk LINK                               |
+ *
+ * Rooms are items of the base table, read consistently: a commit that follows a join finds the row. An index would lag.
+ * Team and record ids hold no `#`; `expiresAt` (epoch seconds) is the table's TTL, and what has expired counts as absent.
+ */
+import { createHash } from 'node:crypto'
+import { PING_SHARDS } from '../../contracts/tables.ts'
+import type { EnvironmentRef } from '../../domain/environments/schema.ts'
+import type { Room } from '../../domain/realtime/ports.ts'
+import type { Key } from './environment-keys.ts'
+
+export const sessionKey = (sid: string): Key => ({ pk: `SESSION#${sid}`, sk: 'SESSION' })
+export const connectionKey = (connectionId: string): Key => ({ pk: `CONNECTION#${connectionId}`, sk: 'CONNECTION' })
+export const pidKey = (pid: string): Key => ({ pk: `PID#${pid}`, sk: 'PID' })
+export const linkKey = ({ teamId, id }: EnvironmentRef): Key => ({ pk: `LINK#${teamId}#${id}`, sk: 'LINK' })
+
+export const roomPartition = (room: Room): string =>
+  room.kind === 'team' ? `TEAM#${room.teamId}` : `TERMINAL#${room.teamId}#${room.agentId}`
+export const MEMBER_PREFIX = 'SESSION#'
+export const memberKey = (room: Room, sid: string): Key => ({ pk: roomPartition(room), sk: `${MEMBER_PREFIX}${sid}` })
+
+export const pingShardKey = (shard: number): string => `PING#${shard}`
+export const pingShardOf = (sid: string): number =>
+  createHash('sha256').update(sid).digest().readUInt32BE(0) % PING_SHARDS

@@ -1,0 +1,128 @@
+import { DeleteCommand, type DynamoDBDocumentClient, GetCommand, PutCommand, QueryCommand } from '@aws-sdk/lib-dynamodb'
+import * as z from 'zod'
+import type { tables } from '../../contracts/tables.ts'
+import { CorruptRecord } from '../../domain/errors.ts'
+import type { Connection, SessionStore } from '../../domain/realtime/ports.ts'
+import { type Session, SessionSchema } from '../../domain/realtime/session.ts'
+import { decodeCursor, encodeCursor } from './cursor.ts'
+import type { Key } from './environment-keys.ts'
+import { rememberedPut } from './remembered-put.ts'
+import {
+  connectionKey,
+  MEMBER_PREFIX,
+  memberKey,
+  pidKey,
+  pingShardKey,
+  pingShardOf,
+  roomPartition,
+  sessionKey,
+} from './session-keys.ts'
+
+const MEMBERS_PAGE = 500
+const PING_PAGE = 500
+
+const ConnectionSchema: z.ZodType<Connection> = z.discriminatedUnion('kind', [
+  z.object({ kind: z.literal('socket'), sid: z.string() }),
+  z.object({
+    kind: z.literal('link'),
+    ref: z.object({ teamId: z.string(), id: z.string(), generation: z.number().int() }),
+    base: z.number().int().optional(),
+  }),
+])
+const PidSchema = z.object({ sid: z.string() })
+const PingSchema = z.object({ sid: z.string(), connectionId: z.string() })
+const ExpirySchema = z.object({ expiresAt: z.number() })
+
+function parse<S extends z.ZodType>(schema: S, item: Record<string, unknown>): z.infer<S> {
+  const parsed = schema.safeParse(item)
+  if (parsed.success) return parsed.data
+  throw new CorruptRecord(`connections item ${String(item.sk)}: ${z.prettifyError(parsed.error)}`)
+}
+
+/** Sparse: only open WebSockets are in the ping index. */
+const pingAttributes = (session: Session): Record<string, unknown> =>
+  session.opened && session.endedAt === undefined && session.connectionId !== undefined
+    ? { pingKey: pingShardKey(pingShardOf(session.sid)) }
+    : {}
+
+/** Sessions, rooms, connections and pids in the connections table. */
+export function createSessionStore(client: DynamoDBDocumentClient, table: string): SessionStore {
+  /** Consistent; DynamoDB deletes expired items up to days late, so they are left out here. */
+  async function read(key: Key): Promise<Record<string, unknown> | undefined> {
+    const { Item } = await client.send(new GetCommand({ TableName: table, Key: key, ConsistentRead: true }))
+    return Item && isCurrent(Item) ? Item : undefined
+  }
+
+  /** Unconditional: each of these items has one writer, or says the same whoever writes it. */
+  async function write(key: Key, attributes: Record<string, unknown>): Promise<void> {
+    await client.send(new PutCommand({ TableName: table, Item: { ...key, ...attributes } }))
+  }
+
+  async function remove(key: Key): Promise<void> {
+    await client.send(new DeleteCommand({ TableName: table, Key: key }))
+  }
+
+  const put = (session: Session): Promise<boolean> =>
+    rememberedPut(client, table, sessionKey(session.sid), { ...session, ...pingAttributes(session) })
+
+  return {
+    async create(session) {
+      if (!(await put(session))) throw new Error('a new session id is in use already')
+    },
+
+    async get(sid) {
+      const item = await read(sessionKey(sid))
+      return item && parse(SessionSchema, item)
+    },
+
+    put,
+
+    enter: (room, sid, expiresAt) => write(memberKey(room, sid), { sid, expiresAt }),
+    leave: (room, sid) => remove(memberKey(room, sid)),
+
+    async members(room, cursor) {
+      const { Items = [], LastEvaluatedKey } = await client.send(
+        new QueryCommand({
+          TableName: table,
+          KeyConditionExpression: 'pk = :pk AND begins_with(sk, :prefix)',
+          ExpressionAttributeValues: { ':pk': roomPartition(room), ':prefix': MEMBER_PREFIX },
+          ConsistentRead: true,
+          Limit: MEMBERS_PAGE,
+          ...(cursor ? { ExclusiveStartKey: decodeCursor(cursor) } : {}),
+        }),
+      )
+      const sids = Items.filter(isCurrent).map((item) => parse(PidSchema, item).sid)
+      return { sids, ...(LastEvaluatedKey ? { cursor: encodeCursor(LastEvaluatedKey) } : {}) }
+    },
+
+    bind: (connectionId, connection, expiresAt) => write(connectionKey(connectionId), { ...connection, expiresAt }),
+    unbind: (connectionId) => remove(connectionKey(connectionId)),
+    async connection(connectionId) {
+      const item = await read(connectionKey(connectionId))
+      return item && parse(ConnectionSchema, item)
+    },
+
+    rememberPid: (pid, sid, expiresAt) => write(pidKey(pid), { sid, expiresAt }),
+    async sidOf(pid) {
+      const item = await read(pidKey(pid))
+      return item && parse(PidSchema, item).sid
+    },
+
+    async pingable(shard, cursor) {
+      const { Items = [], LastEvaluatedKey } = await client.send(
+        new QueryCommand({
+          TableName: table,
+          IndexName: 'ping' satisfies keyof typeof tables.connections.indexes,
+          KeyConditionExpression: 'pingKey = :shard',
+          ExpressionAttributeValues: { ':shard': pingShardKey(shard) },
+          Limit: PING_PAGE,
+          ...(cursor ? { ExclusiveStartKey: decodeCursor(cursor) } : {}),
+        }),
+      )
+      const connections = Items.map((item) => parse(PingSchema, item))
+      return { connections, ...(LastEvaluatedKey ? { cursor: encodeCursor(LastEvaluatedKey) } : {}) }
+    },
+  }
+}
+
+const isCurrent = (item: Record<string, unknown>): boolean => parse(ExpirySchema, item).expiresAt * 1000 > Date.now()

@@ -1,0 +1,124 @@
+/**
+ * Socket.IO CONNECT: who it is, and, when the client shows the `pid` of an earlier session, that session's memberships and
+ * cursors under the new one (connection state recovery).
+ */
+import * as z from 'zod'
+import { EVERYTHING } from './batch.ts'
+import { changeAndReply, changeSession, leaveEverything } from './change-session.ts'
+import { decodeOffset, rewound } from './cursors.ts'
+import { deliver } from './deliver.ts'
+import { MEMBERSHIP_RENEWAL_MS, RESUME_HOURS } from './limits.ts'
+import { connectErrorPacket, connectPacket } from './packets.ts'
+import type { SocketDeps } from './ports.ts'
+import { enterRooms } from './rooms.ts'
+import { ended, isLive, type Session, type User } from './session.ts'
+
+/** What a client may show; anything else in it is of no interest. */
+const AuthSchema = z
+  .object({
+    token: z.string().max(8192).optional().catch(undefined),
+    pid: z.string().max(200).optional().catch(undefined),
+    offset: z.string().optional().catch(undefined),
+  })
+  .catch({})
+
+/**
+ * Handles CONNECT of the default namespace and answers the events that came before it was handled, in the gateway's order.
+ * Throws when the token cannot be checked: the transport is to fail then, because the frontend gives up on a refusal.
+ */
+export async function connect(sid: string, data: unknown, deps: SocketDeps): Promise<Session['early']> {
+  const auth = AuthSchema.parse(data)
+  const user = auth.token === undefined ? undefined : await deps.verifyToken(auth.token)
+  if (!user) {
+    const refusal = { packet: connectErrorPacket('/', 'Authentication failed') }
+    await changeAndReply(sid, (session) => ({ session: { ...session, early: [] }, replies: [refusal] }), deps)
+    await deliver(sid, EVERYTHING, deps)
+    return []
+  }
+  const earlier = auth.pid === undefined ? undefined : await takeOver(auth.pid, sid, user, deps)
+  const restored = earlier && rewound(earlier, decodeOffset(earlier.tag, auth.offset))
+  return establish(sid, user, restored, deps)
+}
+
+/**
+ * Ends the session that the `pid` names, so that nobody delivers to it any more, and answers its last state. Undefined: there
+ * is none, it is another member's, or it is this one. A session that has been taken over may be taken over again: the client
+ * shows its `pid` until it was told a new one, also when the handler that took over has died.
+ */
+async function takeOver(pid: string, sid: string, user: User, deps: SocketDeps): Promise<Session | undefined> {
+  const earlierSid = await deps.sessions.sidOf(pid)
+  if (earlierSid === undefined || earlierSid === sid) return undefined
+  const now = deps.clock.now().getTime()
+  let before: Session | undefined
+  await changeSession(
+    earlierSid,
+    (session) => {
+      const isTheirs =
+        session.user?.userId === user.userId && session.user.teamId === user.teamId && session.pid === pid
+      before = isTheirs && session.expiresAt * 1000 > now ? session : undefined
+      return before && isLive(session) ? ended(session, now) : session
+    },
+    deps,
+  )
+  if (before && isLive(before)) {
+    if (before.connectionId !== undefined) await deps.poster.close(before.connectionId)
+    await leaveEverything(before, deps)
+  }
+  return before
+}
+
+async function establish(
+  sid: string,
+  user: User,
+  restored: Session | undefined,
+  deps: SocketDeps,
+): Promise<Session['early']> {
+  const pid = restored?.pid ?? deps.newId()
+  const socketId = deps.newId()
+  const now = deps.clock.now().getTime()
+  if (restored) await enterRooms({ ...restored, sid }, deps)
+  let early: Session['early'] = []
+  const session = await changeAndReply(
+    sid,
+    (current) => {
+      early = []
+      if (current.user) return { session: current, replies: [] }
+      early = [...current.early].sort((a, b) => a.at - b.at)
+      const known = { ...current, user, pid, early: [], membershipsUntil: now + MEMBERSHIP_RENEWAL_MS }
+      return {
+        session: restored ? { ...known, ...streamsOf(restored) } : known,
+        replies: [{ packet: connectPacket(socketId, pid) }, ...unreadEvents(restored)],
+      }
+    },
+    deps,
+  )
+  if (!session) {
+    if (restored) await leaveEverything({ ...withoutConnection(restored), sid }, deps)
+    return []
+  }
+  await deps.sessions.rememberPid(session.pid ?? pid, sid, Math.ceil(now / 1000) + RESUME_HOURS * 3600)
+  await deliver(sid, EVERYTHING, deps)
+  return early
+}
+
+/** What follows the client from session to session. Its unread replies come again behind the CONNECT packet. */
+function streamsOf({ tag, team, terminals, left, nextIndex, replies }: Session): Partial<Session> {
+  return {
+    tag,
+    ...(team ? { team } : {}),
+    terminals,
+    left,
+    nextIndex,
+    replies: { last: replies.last, sent: replies.last, kept: [] },
+  }
+}
+
+const unreadEvents = (restored: Session | undefined): { event: readonly [string, unknown] }[] =>
+  (restored?.replies.kept ?? []).flatMap((reply) =>
+    'event' in reply && reply.sequence > (restored?.replies.sent ?? 0) ? [{ event: reply.event }] : [],
+  )
+
+function withoutConnection(session: Session): Session {
+  const { connectionId: _connection, ...rest } = session
+  return rest
+}

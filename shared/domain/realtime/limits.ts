@@ -1,0 +1,80 @@
+/** Bounds and times of the delivery module. What clients are told (heartbeat, payload) stands in contracts/limits.ts. */
+
+/** Milliseconds one post to a connection may take before its outcome counts as unclear. */
+export const POST_TIMEOUT_MS = 3_000
+
+/** Milliseconds a deliverer owns a session; it posts only while a whole post still fits, so a lease outlives its posts. */
+export const LEASE_MS = 12_000
+
+/** Milliseconds a delivery goes on within one call while the streams hold more; what is left is queued. */
+export const DELIVERY_BUDGET_MS = 5_000
+
+/** Waits, in milliseconds, between tries of a post that was answered 429 (the viewer's buffer is full). */
+export const FULL_WAITS_MS = [50, 150, 400] as const
+
+/** Deliveries put off one after another because the viewer's buffer stays full, before its connection is closed. */
+export const MAX_DEFERRALS = 12
+
+/** Seconds to the next try of a full viewer: 1, 2, 4, … */
+export const deferralSeconds = (deferrals: number): number => Math.min(2 ** deferrals, 15)
+
+/** Ledger entries read for one batch. */
+export const LEDGER_BATCH = 50
+
+/** Chunks of one terminal read for one batch: 100 of the largest are 2.8 MB, cut by `BATCH_MAX_BYTES`. */
+export const TERMINAL_BATCH_CHUNKS = 100
+
+/** Bytes of one batch: below Lambda's 6 MB response, and posted well within a lease. */
+export const BATCH_MAX_BYTES = 1_000_000
+
+/** Bytes of terminal data in one event, as encoded JSON: with the envelope below a 32 KB WebSocket frame. */
+export const TERMINAL_EVENT_MAX_BYTES = 28 * 1024
+
+/** Terminals one connection may watch. */
+export const MAX_TERMINALS = 16
+
+/** Direct replies a client may leave unread, and those already given that are kept for a resume; each in count and bytes. */
+export const MAX_UNREAD_REPLIES = { count: 64, bytes: 48 * 1024 } as const
+export const KEPT_REPLIES = { count: 16, bytes: 4 * 1024 } as const
+
+/** Events that may arrive before the CONNECT they follow has been handled (handlers of one connection run side by side). */
+export const MAX_EARLY_PACKETS = { count: 16, chars: 64 * 1024 } as const
+
+/** Hours a session can be resumed after its transport ended: the lifetime of the existing server's tokens. */
+export const RESUME_HOURS = 24
+
+/** Milliseconds a polling client may stay away before its session counts as ended; it polls again at once by protocol. */
+export const POLL_ABSENCE_MS = 90_000
+
+/** Milliseconds between looks at the session during a held poll: short at first (somebody is typing), then longer. */
+export const POLL_STEPS_MS = [40, 60, 90, 140, 200, 250] as const
+
+/** Milliseconds for which a probe keeps ending polls; engine.io's own upgrade timeout. */
+export const PROBE_MS = 10_000
+
+/** Milliseconds a poll is held at least while an upgrade is under way, so that the client does not spin. */
+export const PROBE_POLL_HOLD_MS = 100
+
+/** Waits, in milliseconds, for a connection whose $connect has not been answered yet (the gateway says 410 till then). */
+export const OPEN_WAITS_MS = [25, 50, 100, 200, 400, 800, 1600] as const
+
+/** Sessions delivered to at once by one call. */
+export const FAN_OUT = 16
+
+/** Connections pinged at once. */
+export const PING_CONCURRENCY = 32
+
+/** Tries of a compare-and-set before the caller is told to try again. */
+export const MAX_CAS_TRIES = 25
+
+/** Characters of typed input held for a container that is starting or reconnecting, per record. */
+export const MAX_HELD_INPUT = { count: 500, chars: 64 * 1024 } as const
+
+/** Hours between renewals of a polling session's membership rows; they live for CONNECTION_TTL_HOURS. */
+export const MEMBERSHIP_RENEWAL_MS = 60 * 60_000
+
+/** Milliseconds after which `publish` begins no further deliveries and leaves the rest to the sweep. */
+export const PUBLISH_BUDGET_MS = 6_000
+
+/** Milliseconds before its time-out at which the sweep begins no further page: a page may take a publish's whole budget. */
+export const SWEEP_RESERVE_MS = 10_000

@@ -1,0 +1,142 @@
+/** What the delivery module needs of the world, in its own words. */
+
+import type { DomainEvent } from '../../contracts/domain-events.ts'
+import type { LinkDown } from '../../contracts/link.ts'
+import type { Work } from '../../contracts/work.ts'
+import type { Clock } from '../clock.ts'
+import type { LinkOrders, LinkRef } from '../environments/links.ts'
+import type { EnvironmentStore } from '../environments/ports.ts'
+import type { EnvironmentRef } from '../environments/schema.ts'
+import type { LedgerReader, Outbox } from '../ledger/ports.ts'
+import type { LedgerEntry } from '../ledger/schema.ts'
+import type { TerminalLogReader, TerminalLogStore } from '../terminal/ports.ts'
+import type { Link } from './link-state.ts'
+import type { Session, User } from './session.ts'
+
+/** Whom a change concerns. */
+export type Room =
+  | { readonly kind: 'team'; readonly teamId: string }
+  | { readonly kind: 'terminal'; readonly teamId: string; readonly agentId: string }
+
+/** What a WebSocket connection is: a client's session, or a container's link with its generation's place in the log. */
+export type Connection =
+  | { readonly kind: 'socket'; readonly sid: string }
+  | { readonly kind: 'link'; readonly ref: LinkRef; readonly base?: number | undefined }
+
+/** All reads but `pingable` are strongly consistent. */
+export interface SessionStore {
+  create(session: Session): Promise<void>
+  get(sid: string): Promise<Session | undefined>
+  /** Writes it with the next revision if the stored one is still `session.revision`; false: somebody was first, or it is gone. */
+  put(session: Session): Promise<boolean>
+
+  enter(room: Room, sid: string, expiresAt: number): Promise<void>
+  leave(room: Room, sid: string): Promise<void>
+  members(room: Room, cursor?: string): Promise<{ sids: string[]; cursor?: string }>
+
+  bind(connectionId: string, connection: Connection, expiresAt: number): Promise<void>
+  unbind(connectionId: string): Promise<void>
+  connection(connectionId: string): Promise<Connection | undefined>
+
+  rememberPid(pid: string, sid: string, expiresAt: number): Promise<void>
+  sidOf(pid: string): Promise<string | undefined>
+
+  /** A page of the open WebSockets of a shard; eventually consistent. */
+  pingable(
+    shard: number,
+    cursor?: string,
+  ): Promise<{ connections: { connectionId: string; sid: string }[]; cursor?: string }>
+}
+
+/** One item per record: where its container is reached, and what waits for it. */
+export interface LinkStore {
+  get(ref: EnvironmentRef): Promise<Link | undefined>
+  /** Writes it with the next revision if the stored one is still `link.revision` (0: there is none); false otherwise. */
+  put(ref: EnvironmentRef, link: Link): Promise<boolean>
+}
+
+/**
+ * The WebSocket API's posts. `full`: 429, nothing was sent. `unclear`: it may or may not have been sent (time-out, 5xx).
+ * Never tried again inside: a repeated unclear post would double. Throws only what is a fault of ours (403, 413).
+ */
+export interface ConnectionPoster {
+  post(connectionId: string, text: string): Promise<'sent' | 'gone' | 'full' | 'unclear'>
+  /** Closes the connection if it is there. Failures are logged inside: the client's ping timeout does it later. */
+  close(connectionId: string): Promise<void>
+}
+
+export interface WorkSender {
+  send(work: Work, delaySeconds?: number): Promise<void>
+}
+
+/** The member of a token, or undefined for a bad one. Throws when it cannot tell: that must not look like a bad token. */
+export type VerifyToken = (token: string) => Promise<User | undefined>
+
+export interface EventBus {
+  /** Throws unless every fact was taken. */
+  put(facts: DomainEvent[]): Promise<void>
+}
+
+/** A static message with fields beside it. */
+export interface Log {
+  info(message: string, fields: Record<string, unknown>): void
+  warn(message: string, fields: Record<string, unknown>): void
+  error(message: string, fields: Record<string, unknown>): void
+}
+
+/** When and by which request a packet came; `at` is the gateway's receive time in ms since the epoch. */
+export interface Received {
+  readonly at: number
+  readonly requestId: string
+}
+
+/** What delivering to sessions takes. */
+export interface DeliveryDeps {
+  readonly sessions: SessionStore
+  readonly ledger: LedgerReader
+  readonly terminalLog: TerminalLogReader
+  readonly poster: ConnectionPoster
+  readonly work: WorkSender
+  readonly clock: Clock
+  /** Unguessable and unique, at least 120 bits. */
+  readonly newId: () => string
+  readonly sleep: (ms: number) => Promise<void>
+  readonly log: Log
+}
+
+export interface PublishDeps extends DeliveryDeps {
+  readonly outbox: Outbox
+  readonly events: EventBus
+}
+
+export interface InputDeps {
+  readonly links: LinkStore
+  readonly sessions: Pick<SessionStore, 'unbind'>
+  readonly environments: Pick<EnvironmentStore, 'get'>
+  readonly poster: ConnectionPoster
+  readonly clock: Clock
+  readonly sleep: (ms: number) => Promise<void>
+  readonly log: Log
+}
+
+/** What the Socket.IO side takes beside delivery. */
+export interface SocketDeps extends DeliveryDeps, InputDeps {
+  readonly sessions: SessionStore
+  readonly verifyToken: VerifyToken
+}
+
+/** What the containers' side takes. */
+export interface LinkMessageDeps extends PublishDeps, InputDeps {
+  readonly sessions: SessionStore
+  readonly terminalLog: TerminalLogStore
+  readonly orders: (ref: LinkRef) => Promise<LinkOrders | { dismissed: string }>
+  readonly model: (teamId: string) => Promise<Extract<LinkDown, { type: 'welcome' }>['model']>
+  readonly recordExit: (
+    ref: LinkRef,
+    exit: { exitCode: number; signal?: string | undefined; reason?: string | undefined },
+  ) => Promise<LedgerEntry[]>
+  readonly recordHealth: (
+    ref: LinkRef,
+    health: { status: 'healthy' | 'unhealthy'; detail?: string | undefined },
+  ) => Promise<LedgerEntry[]>
+}

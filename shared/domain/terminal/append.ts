@@ -1,0 +1,104 @@
+/**
+ * Appending to the terminal log (invariant 8: once and in order). A chunk's key is its position and chunks are never changed,
+ * so the conditional put of the next chunk is the whole concurrency control: of two writers at the same end one wins, the
+ * other reads what is there and goes on behind it. Repeats and overlaps are answered with the log's true end.
+ */
+import { LINK_CHUNK_MAX_ENCODED_BYTES, TERMINAL_LOG_MAX_BYTES } from '../../contracts/limits.ts'
+import type { Clock } from '../clock.ts'
+import { Unavailable } from '../errors.ts'
+import type { TerminalLogStore } from './ports.ts'
+import { byteLength, type Chunk, endOf, type TerminalRef } from './schema.ts'
+import { splitEncoded } from './split.ts'
+
+export interface AppendDeps {
+  readonly terminalLog: TerminalLogStore
+  readonly clock: Clock
+}
+
+/** Where a generation stands in the log: its offset 0 is position `base`, and everything below offset `end` is stored. */
+export type Place = { readonly base: number; readonly end: number }
+export type Appended =
+  | (Place & { readonly outcome: 'appended' | 'repeated' })
+  /** Nothing is stored: the output begins above the log's end, or inside one of its characters. */
+  | (Place & { readonly outcome: 'gap' })
+  /** A newer generation has written: this container's output is no longer wanted. */
+  | { readonly outcome: 'superseded' }
+
+/** Lost races before the sender is told to try again; a terminal has one writer, or for a moment two. */
+const MAX_TRIES = 8
+/** The log is trimmed once for so many bytes of output. */
+const TRIM_EVERY_BYTES = 256 * 1024
+
+/** Where the generation's next output belongs; `superseded` when a newer one has written. */
+export async function placeOf(
+  terminal: TerminalRef,
+  generation: number,
+  { terminalLog }: AppendDeps,
+): Promise<Place | 'superseded'> {
+  const [newest] = await terminalLog.readNewest(terminal, 1)
+  if (!newest) return { base: 0, end: 0 }
+  if (newest.generation > generation) return 'superseded'
+  if (newest.generation < generation) return { base: endOf(newest), end: 0 }
+  const base = newest.position - newest.offset
+  return { base, end: endOf(newest) - base }
+}
+
+/**
+ * Appends output that begins at `offset` of its generation. `base` is what `placeOf` answered at the link's hello; a wrong one
+ * costs a read, never a byte.
+ */
+export async function appendOutput(
+  terminal: TerminalRef,
+  output: { generation: number; offset: number; data: string; base?: number | undefined },
+  deps: AppendDeps,
+): Promise<Appended> {
+  const { generation } = output
+  const bytes = Buffer.from(output.data)
+  const wantedEnd = output.offset + bytes.length
+  let place: Place | 'superseded' =
+    output.base === undefined ? await placeOf(terminal, generation, deps) : { base: output.base, end: output.offset }
+  for (let tries = 0; tries < MAX_TRIES; tries++) {
+    if (place === 'superseded') return { outcome: 'superseded' }
+    if (wantedEnd <= place.end) return { outcome: 'repeated', ...place }
+    const rest = remainder(bytes, place.end - output.offset)
+    if (rest === undefined) return { outcome: 'gap', ...place }
+    const stored: Place = await putAll(terminal, generation, place, rest, deps)
+    if (stored.end === wantedEnd) {
+      await trim(terminal, place, stored, deps)
+      return { outcome: 'appended', ...stored }
+    }
+    place = await placeOf(terminal, generation, deps)
+  }
+  throw new Unavailable('the terminal log is being written by too many at once')
+}
+
+/** What follows the first `known` bytes; undefined when they are more than there are before it, or end inside a character. */
+function remainder(bytes: Buffer, known: number): string | undefined {
+  if (known < 0) return undefined
+  const first = bytes[known]
+  const isInsideCharacter = first !== undefined && (first & 0xc0) === 0x80
+  return isInsideCharacter ? undefined : bytes.subarray(known).toString()
+}
+
+/** Puts the text as chunks until done or until another writer was first; answers how far it came. */
+async function putAll(
+  terminal: TerminalRef,
+  generation: number,
+  place: Place,
+  text: string,
+  { terminalLog, clock }: AppendDeps,
+): Promise<Place> {
+  let { end } = place
+  for (const data of splitEncoded(text, LINK_CHUNK_MAX_ENCODED_BYTES)) {
+    const chunk: Chunk = { position: place.base + end, generation, offset: end, data, at: clock.now().getTime() }
+    if (!(await terminalLog.putIfAbsent(terminal, chunk))) break
+    end += byteLength(data)
+  }
+  return { base: place.base, end }
+}
+
+async function trim(terminal: TerminalRef, from: Place, to: Place, { terminalLog }: AppendDeps): Promise<void> {
+  const end = to.base + to.end
+  const crossed = Math.floor(end / TRIM_EVERY_BYTES) > Math.floor((from.base + from.end) / TRIM_EVERY_BYTES)
+  if (crossed && end > TERMINAL_LOG_MAX_BYTES) await terminalLog.removeBelow(terminal, end - TERMINAL_LOG_MAX_BYTES)
+}

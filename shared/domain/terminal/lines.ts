@@ -1,0 +1,142 @@
+/** The terminal log as lines for people and programs that are not terminals. */
+import { stripVTControlCharacters } from 'node:util'
+import type { EnvironmentRef } from '../environments/schema.ts'
+import { BadRequest } from '../errors.ts'
+import type { TerminalLogReader } from './ports.ts'
+import { byteLength, type Chunk } from './schema.ts'
+
+export interface OutputLine {
+  /** ISO 8601: when the line's first byte was received. */
+  readonly timestamp: string
+  readonly line: string
+}
+
+/** Longest line, in characters; full-screen programs may draw for hours without one line feed. */
+const MAX_LINE_CHARS = 16_384
+const CHUNKS_PER_READ = 100
+/** Chunks from which the newest lines are made: at 28 KB at most some 1 MB. */
+const NEWEST_CHUNKS = 40
+const NEWEST_LINES = 200
+
+/** A line and where in the log's bytes it begins. */
+interface RawLine {
+  readonly text: string
+  readonly at: number
+  /** Of the chunk in which it begins, and the bytes of that chunk before it. */
+  readonly position: number
+  readonly skip: number
+}
+
+/**
+ * Lines oldest first from the cursor on, at most `limit`. The last line of the log may be unfinished (a prompt); it is given,
+ * and `nextCursor` stands before it, so that the next page gives it again as far as it has grown. `truncated`: what the
+ * cursor (or, without one, the beginning) pointed at has been dropped from the log. @throws BadRequest for a foreign cursor
+ */
+export async function readOutputLines(
+  log: TerminalLogReader,
+  { teamId, id }: EnvironmentRef,
+  { cursor, limit }: { cursor?: string | undefined; limit: number },
+): Promise<{ output: OutputLine[]; truncated: boolean; nextCursor?: string }> {
+  const from = cursor === undefined ? { position: 0, skip: 0 } : decodeCursor(cursor)
+  const lines: RawLine[] = []
+  const collector = new LineCollector((line) => lines.push(line))
+  let position = from.position
+  let truncated: boolean | undefined
+  for (let more = true; more && lines.length <= limit; ) {
+    const page = await log.readFrom({ teamId, id }, position, CHUNKS_PER_READ)
+    for (const chunk of page.chunks) {
+      truncated ??= chunk.position > from.position
+      const skip = chunk.position === from.position ? from.skip : 0
+      collector.add(chunk, skip)
+      position = chunk.position + byteLength(chunk.data)
+    }
+    more = page.more && page.chunks.length > 0
+  }
+  const unfinished = collector.rest()
+  const next = lines[limit] ?? unfinished ?? { position, skip: 0 }
+  const output = lines.length < limit && unfinished ? [...lines, unfinished] : lines.slice(0, limit)
+  return {
+    output: output.map(readable),
+    truncated: truncated ?? false,
+    nextCursor: `${next.position}.${next.skip}`,
+  }
+}
+
+/** The newest lines, oldest of them first; at most 200. */
+export async function readNewestLines(
+  log: TerminalLogReader,
+  { teamId, id }: EnvironmentRef,
+  limit = NEWEST_LINES,
+): Promise<OutputLine[]> {
+  const chunks = await log.readNewest({ teamId, id }, NEWEST_CHUNKS)
+  const lines: RawLine[] = []
+  const collector = new LineCollector((line) => lines.push(line))
+  for (const chunk of chunks) collector.add(chunk, 0)
+  const unfinished = collector.rest()
+  return [...lines, ...(unfinished ? [unfinished] : [])].slice(-limit).map(readable)
+}
+
+function decodeCursor(cursor: string): { position: number; skip: number } {
+  const match = /^(\d{1,16})\.(\d{1,6})$/.exec(cursor)
+  if (match) return { position: Number(match[1]), skip: Number(match[2]) }
+  throw new BadRequest('cursor is not one that this API has given', [{ field: 'cursor', message: 'unknown cursor' }])
+}
+
+/** Cuts chunks at line feeds; a line may span chunks. */
+class LineCollector {
+  readonly #emit: (line: RawLine) => void
+  #open: RawLine | undefined
+
+  constructor(emit: (line: RawLine) => void) {
+    this.#emit = emit
+  }
+
+  /** @param skip Bytes of the chunk that are not wanted. */
+  add(chunk: Chunk, skip: number): void {
+    const text = skip === 0 ? chunk.data : Buffer.from(chunk.data).subarray(skip).toString()
+    let offset = skip
+    let from = 0
+    while (from < text.length) {
+      const feed = text.indexOf('\n', from)
+      const room = MAX_LINE_CHARS - (this.#open?.text.length ?? 0)
+      const isCut = feed === -1 ? text.length - from > room : feed - from > room
+      const to = isCut ? from + room : feed === -1 ? text.length : feed
+      const piece = text.slice(from, to)
+      const start = { at: chunk.at, position: chunk.position, skip: offset }
+      this.#open = this.#open ? { ...this.#open, text: this.#open.text + piece } : { ...start, text: piece }
+      const ends = isCut || feed !== -1
+      const consumed = text.slice(from, ends && !isCut ? to + 1 : to)
+      offset += byteLength(consumed)
+      from += consumed.length
+      if (ends) this.#flush()
+    }
+  }
+
+  /** What stands behind the last line feed. */
+  rest(): RawLine | undefined {
+    return this.#open
+  }
+
+  #flush(): void {
+    if (this.#open) this.#emit(this.#open)
+    this.#open = undefined
+  }
+}
+
+const readable = ({ text, at }: RawLine): OutputLine => ({
+  timestamp: new Date(at).toISOString(),
+  line: plainText(text),
+})
+
+/** Device control strings, and what else begins with ESC and is not a CSI or OSC sequence. */
+// biome-ignore lint/suspicious/noControlCharactersInRegex: control characters are what this is about
+const OTHER_ESCAPES = /\x1b(?:[PX^_][^\x1b\x07]*(?:\x1b\\|\x07)?|[ -/]*[0-~])/g
+// biome-ignore lint/suspicious/noControlCharactersInRegex: see above
+const CONTROLS = /[\x00-\x08\x0b-\x1f\x7f]/g
+
+/** What would be left on the screen of a program that only writes lines: a carriage return begins the line anew. */
+function plainText(text: string): string {
+  const plain = stripVTControlCharacters(text).replace(OTHER_ESCAPES, '')
+  const written = plain.replace(/\r+$/, '')
+  return written.slice(written.lastIndexOf('\r') + 1).replace(CONTROLS, '')
+}
