@@ -1,0 +1,28 @@
+import { existsSync, readFileSync } from 'node:fs'
+import { dirname, join } from 'node:path'
+import * as z from 'zod'
+import type { CloudAssembly } from './assembly/cloud-assembly.ts'
+
+export interface LocalImage {
+  /** Where the process starts. */
+  readonly directory: string
+  readonly entryPoint: readonly string[]
+}
+
+const PackageSchema = z.object({ main: z.string().min(1) })
+
+/**
+ * What an image URI of the template is on this machine: the program that the image would run, from the same sources, found by
+ * the `main` of the package beside the image's Dockerfile. Undefined for an image that is not built from this repository.
+ */
+export function imagesOf(assembly: CloudAssembly): (imageUri: string) => LocalImage | undefined {
+  return (imageUri) => {
+    const asset = assembly.assets.image(imageUri.split(':').at(-1) ?? '')
+    if (!asset) return undefined
+    const directory = dirname(join(asset.directory, asset.dockerFile))
+    const manifest = join(directory, 'package.json')
+    if (!existsSync(manifest)) return undefined
+    const { main } = PackageSchema.parse(JSON.parse(readFileSync(manifest, 'utf8')))
+    return { directory, entryPoint: [process.execPath, join(directory, main)] }
+  }
+}

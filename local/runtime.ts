@@ -1,0 +1,205 @@
+/**
+ * The one-machine runtime: loads a synthesized cloud assembly and runs what it says, on endpoints of this machine. Everything
+ * that a test may bend stands in `RuntimeOptions`.
+ */
+import { createServer, type Server } from 'node:http'
+import { join } from 'node:path'
+import { PutSecretValueCommand, SecretsManagerClient } from '@aws-sdk/client-secrets-manager'
+import * as z from 'zod'
+import { type CloudAssembly, loadAssembly } from './assembly/cloud-assembly.ts'
+import type { AwsCall, Disturbance } from './common/aws-json-server.ts'
+import { closeServer, listen } from './common/listen.ts'
+import { createDynamoDb, type DynamoDb } from './dynamodb/dynamodb.ts'
+import { createEcs, type Ecs, type EcsOptions } from './ecs/ecs.ts'
+import { createEventBridge, type EventBridge } from './eventbridge/eventbridge.ts'
+import { createFaults, type Faults } from './faults/faults.ts'
+import { createHttpApi, type HttpApi } from './http-api/http-api.ts'
+import { imagesOf } from './images.ts'
+import { functionsOf } from './lambda/function-configuration.ts'
+import { createLambda, type Lambda } from './lambda/lambda.ts'
+import { createSecretsManager, type SecretsManager } from './secrets-manager/secrets-manager.ts'
+import { createSqs, type Sqs } from './sqs/sqs.ts'
+import { createWebSocketApi, type WebSocketApi, type WebSocketApiOptions } from './websocket-api/websocket-api.ts'
+
+export interface RuntimeOptions {
+  /** The synthesized app (`cdk.out`). */
+  readonly assemblyDirectory: string
+  /** Where all state is kept; one runtime at a time. */
+  readonly stateDir: string
+  /** Port of the front door; 0 takes a free one. */
+  readonly port: number
+  /** The existing server's secret, as its operator would store it. */
+  readonly jwtSecret: string
+  /** The model key that every team has, as the teams' operators would store it. */
+  readonly modelKey: string
+  readonly onLog?: (source: string, line: string) => void
+  readonly latencies?: EcsOptions['latencies']
+  readonly webSocket?: Pick<WebSocketApiOptions, 'limits' | 'jitterMs'>
+  /** How many times faster schedules fire; 1 by default. */
+  readonly scheduleSpeed?: number
+}
+
+export interface Runtime {
+  /** The one origin for the browser. */
+  readonly url: string
+  readonly assembly: CloudAssembly
+  readonly faults: Faults
+  readonly lambda: Lambda
+  readonly dynamodb: DynamoDb
+  readonly ecs: Ecs
+  readonly eventBridge: EventBridge
+  readonly sqs: Sqs
+  readonly webSockets: WebSocketApi
+  /** Name of the table with this key in `shared/contracts/tables.ts`, and of other things functions are told by variable. */
+  variable(functionName: string, variable: string): string
+  close(): Promise<void>
+}
+
+const TEAM_MODEL_KEY = /\/model-key$/
+
+export async function startRuntime(options: RuntimeOptions): Promise<Runtime> {
+  const log = options.onLog ?? (() => undefined)
+  const faults = createFaults()
+  /** Undone in reverse when the start fails half way, and at the end. */
+  const cleanups: (() => Promise<void>)[] = []
+  const started = <T extends { close(): Promise<void> }>(part: T): T => {
+    cleanups.push(() => part.close())
+    return part
+  }
+  const close = async () => {
+    for (const cleanup of cleanups.splice(0).reverse()) await cleanup()
+  }
+  try {
+    return { ...(await start()), close }
+  } catch (error) {
+    await close()
+    throw error
+  }
+
+  async function start(): Promise<Omit<Runtime, 'close'>> {
+    let lambda: Lambda | undefined
+    const onRequest = (call: AwsCall): Disturbance | undefined => lambda?.observeCall(call)
+    const invoke: Lambda['invoke'] = (...args) => {
+      if (!lambda) throw new Error('No function can be invoked before the runtime is up')
+      return lambda.invoke(...args)
+    }
+
+    const sqs = started(await createSqs({ stateDir: options.stateDir, onRequest, invoke }))
+    const sockets = await serve('web socket api', 0)
+    let managementUrl: string | undefined
+    const assembly = loadAssembly(options.assemblyDirectory, {
+      endpoints: {
+        sqs: sqs.url,
+        api: ({ protocolType }, scheme) => {
+          if (protocolType === 'HTTP') return door.url
+          if (scheme === 'wss') return sockets.url.replace('http:', 'ws:')
+          if (!managementUrl) throw new Error('The management endpoint is not up yet')
+          return managementUrl
+        },
+      },
+    })
+    const door = await serve('front door', options.port)
+
+    const dynamodb = started(await createDynamoDb({ directory: join(options.stateDir, 'dynamodb'), onRequest }))
+    await dynamodb.createTables(assembly)
+    const secrets = started(
+      await createSecretsManager({
+        resources: assembly.resources,
+        stateDir: options.stateDir,
+        onRequest,
+        // The operator of this machine has stored its one key for whichever team comes.
+        standing: (name) => (TEAM_MODEL_KEY.test(name) ? options.modelKey : undefined),
+      }),
+    )
+    const webSockets = started(await createWebSocketApi({ assembly, invoke, onRequest, ...options.webSocket }))
+    managementUrl = webSockets.url
+    const eventBridge = started(
+      await createEventBridge({
+        resources: assembly.resources,
+        invoke,
+        sendToQueue: (queueArn, message) => sqs.send(queueArn, message),
+        onRequest,
+        scheduleSpeed: options.scheduleSpeed ?? 1,
+      }),
+    )
+    const ecs = await createEcs({
+      resources: assembly.resources,
+      stateDir: options.stateDir,
+      images: imagesOf(assembly),
+      secret: async (valueFrom) => secrets.value(valueFrom),
+      onEvent: (event) => eventBridge.putServiceEvent(event),
+      onLog: ({ line, ...where }) => log(`task ${where.taskArn.split('/').at(-1)}`, line),
+      onRequest,
+      faults,
+      ...(options.latencies ? { latencies: options.latencies } : {}),
+    })
+    started(ecs)
+
+    const { functions } = functionsOf(assembly)
+    const endpoints = {
+      AWS_ENDPOINT_URL_DYNAMODB: dynamodb.url,
+      AWS_ENDPOINT_URL_ECS: ecs.url,
+      AWS_ENDPOINT_URL_EVENTBRIDGE: eventBridge.url,
+      AWS_ENDPOINT_URL_SECRETS_MANAGER: secrets.url,
+      AWS_ENDPOINT_URL_SQS: sqs.url,
+    }
+    lambda = started(
+      createLambda({
+        functions,
+        endpointVariables: () => endpoints,
+        onLog: (functionName, _, line) => log(functionName, line),
+      }),
+    )
+    const variable: Runtime['variable'] = (functionName, name) => {
+      const value = functions.find((candidate) => candidate.name.endsWith(functionName))?.environment[name]
+      if (value === undefined) throw new Error(`No function ${functionName} with variable ${name} in the assembly`)
+      return value
+    }
+    await storeJwtSecret(secrets, variable('authorize-user', 'JWT_SECRET_ID'), options.jwtSecret)
+    sqs.define(assembly.resources)
+
+    const http = started(await createHttpApi({ assembly, invoke }))
+    openDoor(door.server, { http, webSockets })
+    sockets.server.on('upgrade', (request, socket, head) => webSockets.handleUpgrade(request, socket, head))
+    return { url: door.url, assembly, faults, lambda, dynamodb, ecs, eventBridge, sqs, webSockets, variable }
+  }
+
+  async function serve(name: string, port: number): Promise<{ server: Server; url: string }> {
+    const server = createServer()
+    const url = await listen(server, port).catch((error: NodeJS.ErrnoException) => {
+      if (error.code !== 'EADDRINUSE') throw error
+      throw new Error(
+        `Port ${port} of the ${name} is taken; is another control plane running? PORT chooses another one.`,
+      )
+    })
+    cleanups.push(() => closeServer(server, 500))
+    return { server, url }
+  }
+}
+
+/**
+ * The browser's one origin: Socket.IO's upgrades go to the WebSocket API (whose URL has the stage as its path, and no other),
+ * everything else to the HTTP API.
+ */
+function openDoor(server: Server, { http, webSockets }: { http: HttpApi; webSockets: WebSocketApi }): void {
+  server.on('request', (request, response) => http.handle(request, response))
+  server.on('upgrade', (request, socket, head) => {
+    const url = new URL(request.url ?? '/', 'http://door')
+    if (!url.pathname.startsWith('/socket.io')) {
+      socket.end('HTTP/1.1 404 Not Found\r\nConnection: close\r\n\r\n')
+      return
+    }
+    request.url = `/${webSockets.stage}${url.search}`
+    webSockets.handleUpgrade(request, socket, head)
+  })
+}
+
+async function storeJwtSecret(secrets: SecretsManager, secretId: string, value: string): Promise<void> {
+  const client = new SecretsManagerClient({
+    endpoint: secrets.url,
+    region: 'us-east-1',
+    credentials: { accessKeyId: 'operator', secretAccessKey: 'operator' },
+  })
+  await client.send(new PutSecretValueCommand({ SecretId: secretId, SecretString: z.string().min(1).parse(value) }))
+  client.destroy()
+}
