@@ -1,0 +1,22 @@
+/** Before the end-to-end tests: the functions' bundles and the synthesized app, as `npm start` makes them. */
+import { execFileSync } from 'node:child_process'
+import { join } from 'node:path'
+
+const root = join(import.meta.dirname, '..', '..')
+export const assemblyDirectory = join(root, '.build', 'cdk.test')
+
+/** The scripted model of the tests listens here; the address is part of the synthesized app. */
+export const MODEL_PORT = 41_999
+
+export default function setup(): void {
+  const node = (script: string, env: Record<string, string> = {}) =>
+    execFileSync(process.execPath, [join(root, script)], { cwd: root, env: { ...process.env, ...env }, stdio: 'pipe' })
+  node('scripts/bundle-functions.ts')
+  node('infra/app.ts', {
+    STAGE: 'local',
+    CDK_OUTDIR: assemblyDirectory,
+    MODEL_BASE_URL: `http://127.0.0.1:${MODEL_PORT}`,
+    LEGACY_API_URL: '',
+    USE_DOCKER_AGENTS: '',
+  })
+}
