@@ -35,8 +35,8 @@ export interface RuntimeOptions {
   readonly onLog?: (source: string, line: string) => void
   readonly latencies?: EcsOptions['latencies']
   readonly webSocket?: Pick<WebSocketApiOptions, 'limits' | 'jitterMs'>
-  /** How many times faster schedules fire; 1 by default. */
-  readonly scheduleSpeed?: number
+  /** How many times faster schedules fire; 1 by default, 0 lets them rest. */
+  readonly scheduleRate?: number
 }
 
 export interface Runtime {
@@ -116,10 +116,11 @@ export async function startRuntime(options: RuntimeOptions): Promise<Runtime> {
     const eventBridge = started(
       await createEventBridge({
         resources: assembly.resources,
-        invoke,
-        sendToQueue: (queueArn, message) => sqs.send(queueArn, message),
+        invoke: async (functionArn, event) => void (await invoke(functionArn, event, { type: 'Event' })),
+        send: (queueArn, message) => sqs.send(queueArn, message),
         onRequest,
-        scheduleSpeed: options.scheduleSpeed ?? 1,
+        faults,
+        scheduleRate: options.scheduleRate ?? 1,
       }),
     )
     const ecs = await createEcs({

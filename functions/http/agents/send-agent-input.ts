@@ -1,8 +1,9 @@
 import { functionEnv } from '../../../shared/contracts/functions.ts'
 import { routes } from '../../../shared/contracts/routes.ts'
 import { sendInput } from '../../../shared/domain/agents/terminal.ts'
-import { agentTerminal, readAgentDeps } from '../../../shared/runtime/agent-deps.ts'
+import { readAgentDeps } from '../../../shared/runtime/agent-deps.ts'
 import { httpHandler } from '../../../shared/runtime/http-handler.ts'
+import { agentTerminal } from '../../../shared/runtime/realtime-deps.ts'
 
 const env = functionEnv('send-agent-input', process.env)
 const deps = { ...readAgentDeps(env), terminal: agentTerminal(env) }

@@ -10,7 +10,7 @@ const deps = spawnAgentDeps(functionEnv('spawn-agent', process.env))
 export const handler = httpHandler(routes.spawnAgent, async ({ body, actor, token, idempotencyKey, correlationId }) => {
   const { record } = await spawnAgent({ body, member: { ...actor, token }, idempotencyKey, correlationId }, deps)
   return {
-    success: true,
+    success: true as const,
     method: record.backend,
     message: 'Agent started',
     agent: { ...agentView(record), isOwner: true },

@@ -1,0 +1,26 @@
+import { functionEnv } from '../../shared/contracts/functions.ts'
+import { WorkSchema } from '../../shared/contracts/work.ts'
+import { startEnvironment, stopEnvironment } from '../../shared/domain/environments/operations.ts'
+import { EVERYTHING } from '../../shared/domain/realtime/batch.ts'
+import { deliver } from '../../shared/domain/realtime/deliver.ts'
+import { openSocket } from '../../shared/domain/realtime/engine.ts'
+import { queueHandler } from '../../shared/runtime/async-handlers.ts'
+import { deliveryDeps } from '../../shared/runtime/realtime-deps.ts'
+import { startDeps } from '../../shared/runtime/task-deps.ts'
+
+const env = functionEnv('on-work', process.env)
+const starting = startDeps(env)
+const delivering = deliveryDeps(env)
+
+export const handler = queueHandler(WorkSchema, async (work) => {
+  switch (work.kind) {
+    case 'start-environment':
+      return startEnvironment(work, starting)
+    case 'stop-environment':
+      return stopEnvironment(work, starting)
+    case 'open-socket':
+      return openSocket(work, delivering)
+    case 'deliver':
+      await deliver(work.sid, EVERYTHING, delivering, { retry: true })
+  }
+})
