@@ -37,8 +37,8 @@ const WORKSPACE = '/workspace'
 /** The only writable paths: the image's user owns them, and bind mounts take their owner from the image. */
 const WRITABLE = { workspace: WORKSPACE, home: '/home/node', tmp: '/tmp' } as const
 
-/** Only these of the repository go into the image: a change elsewhere must not make a new image. */
-const IMAGE_SOURCES = ['package.json', 'package-lock.json', '.npmrc', 'container-images/agent', 'shared/contracts']
+/** From the build context, the repository root. */
+export const AGENT_DOCKERFILE = 'container-images/agent/Dockerfile'
 
 /** Node's own client, because the image has no curl. HOST is the address the server is bound to when that is not every address. */
 const HEALTH_PROBE = [
@@ -72,10 +72,10 @@ export class AgentTask extends Construct {
     const linux = new LinuxParameters(this, 'Linux')
     linux.dropCapabilities(Capability.ALL)
     const container = definition.addContainer(CONTAINER, {
+      // The repository's .dockerignore says what enters the build, and so what makes a new image.
       image: ContainerImage.fromAsset(deployment.imageDirectory, {
-        file: 'container-images/agent/Dockerfile',
+        file: AGENT_DOCKERFILE,
         platform: arm ? Platform.LINUX_ARM64 : Platform.LINUX_AMD64,
-        exclude: ['**', ...IMAGE_SOURCES.map((path) => `!${path}`), '**/node_modules'],
       }),
       user: `${CONTAINER_USER.uid}:${CONTAINER_USER.gid}`,
       readonlyRootFilesystem: true,
