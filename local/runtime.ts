@@ -3,7 +3,9 @@
  * that a test may bend stands in `RuntimeOptions`.
  */
 import { createServer, type Server } from 'node:http'
+import { Socket } from 'node:net'
 import { join } from 'node:path'
+import type { Duplex } from 'node:stream'
 import { PutSecretValueCommand, SecretsManagerClient } from '@aws-sdk/client-secrets-manager'
 import * as z from 'zod'
 import { type CloudAssembly, loadAssembly } from './assembly/cloud-assembly.ts'
@@ -15,7 +17,7 @@ import { createEventBridge, type EventBridge } from './eventbridge/eventbridge.t
 import { createFaults, type Faults } from './faults/faults.ts'
 import { createHttpApi, type HttpApi } from './http-api/http-api.ts'
 import { imagesOf } from './images.ts'
-import { functionsOf } from './lambda/function-configuration.ts'
+import { type FunctionConfiguration, functionsOf } from './lambda/function-configuration.ts'
 import { createLambda, type Lambda } from './lambda/lambda.ts'
 import { createSecretsManager, type SecretsManager } from './secrets-manager/secrets-manager.ts'
 import { createSqs, type Sqs } from './sqs/sqs.ts'
@@ -34,7 +36,7 @@ export interface RuntimeOptions {
   readonly modelKey: string
   readonly onLog?: (source: string, line: string) => void
   readonly latencies?: EcsOptions['latencies']
-  readonly webSocket?: Pick<WebSocketApiOptions, 'limits' | 'jitterMs'>
+  readonly webSocket?: Pick<WebSocketApiOptions, 'idleTimeoutMs' | 'maxDurationMs' | 'maxBufferedBytes' | 'jitterMs'>
   /** How many times faster schedules fire; 1 by default, 0 lets them rest. */
   readonly scheduleRate?: number
 }
@@ -50,24 +52,29 @@ export interface Runtime {
   readonly eventBridge: EventBridge
   readonly sqs: Sqs
   readonly webSockets: WebSocketApi
-  /** Name of the table with this key in `shared/contracts/tables.ts`, and of other things functions are told by variable. */
-  variable(functionName: string, variable: string): string
+  /** A function of the template by its id in `shared/contracts/functions.ts`. Throws when the template has none. */
+  functionOf(id: string): FunctionConfiguration
   close(): Promise<void>
 }
+
+/** Who calls closes before who is called, so that the last words of tasks and connections still find their functions. */
+const CLOSING_PHASES = ['tasks', 'doors', 'events', 'functions', 'stores'] as const
+type ClosingPhase = (typeof CLOSING_PHASES)[number]
 
 const TEAM_MODEL_KEY = /\/model-key$/
 
 export async function startRuntime(options: RuntimeOptions): Promise<Runtime> {
   const log = options.onLog ?? (() => undefined)
   const faults = createFaults()
-  /** Undone in reverse when the start fails half way, and at the end. */
-  const cleanups: (() => Promise<void>)[] = []
-  const started = <T extends { close(): Promise<void> }>(part: T): T => {
-    cleanups.push(() => part.close())
+  const cleanups: { phase: ClosingPhase; close: () => Promise<void> }[] = []
+  const started = <T extends { close(): Promise<void> }>(phase: ClosingPhase, part: T): T => {
+    cleanups.push({ phase, close: () => part.close() })
     return part
   }
   const close = async () => {
-    for (const cleanup of cleanups.splice(0).reverse()) await cleanup()
+    for (const phase of CLOSING_PHASES)
+      for (const cleanup of cleanups.filter((one) => one.phase === phase)) await cleanup.close()
+    cleanups.length = 0
   }
   try {
     return { ...(await start()), close }
@@ -84,7 +91,7 @@ export async function startRuntime(options: RuntimeOptions): Promise<Runtime> {
       return lambda.invoke(...args)
     }
 
-    const sqs = started(await createSqs({ stateDir: options.stateDir, onRequest, invoke }))
+    const sqs = started('events', await createSqs({ stateDir: options.stateDir, onRequest, invoke }))
     const sockets = await serve('web socket api', 0)
     let managementUrl: string | undefined
     const assembly = loadAssembly(options.assemblyDirectory, {
@@ -100,9 +107,13 @@ export async function startRuntime(options: RuntimeOptions): Promise<Runtime> {
     })
     const door = await serve('front door', options.port)
 
-    const dynamodb = started(await createDynamoDb({ directory: join(options.stateDir, 'dynamodb'), onRequest }))
+    const dynamodb = started(
+      'stores',
+      await createDynamoDb({ directory: join(options.stateDir, 'dynamodb'), onRequest }),
+    )
     await dynamodb.createTables(assembly)
     const secrets = started(
+      'stores',
       await createSecretsManager({
         resources: assembly.resources,
         stateDir: options.stateDir,
@@ -111,9 +122,10 @@ export async function startRuntime(options: RuntimeOptions): Promise<Runtime> {
         standing: (name) => (TEAM_MODEL_KEY.test(name) ? options.modelKey : undefined),
       }),
     )
-    const webSockets = started(await createWebSocketApi({ assembly, invoke, onRequest, ...options.webSocket }))
+    const webSockets = started('doors', await createWebSocketApi({ assembly, invoke, onRequest, ...options.webSocket }))
     managementUrl = webSockets.url
     const eventBridge = started(
+      'events',
       await createEventBridge({
         resources: assembly.resources,
         invoke: async (functionArn, event) => void (await invoke(functionArn, event, { type: 'Event' })),
@@ -134,7 +146,7 @@ export async function startRuntime(options: RuntimeOptions): Promise<Runtime> {
       faults,
       ...(options.latencies ? { latencies: options.latencies } : {}),
     })
-    started(ecs)
+    started('tasks', ecs)
 
     const { functions } = functionsOf(assembly)
     const endpoints = {
@@ -145,24 +157,25 @@ export async function startRuntime(options: RuntimeOptions): Promise<Runtime> {
       AWS_ENDPOINT_URL_SQS: sqs.url,
     }
     lambda = started(
+      'functions',
       createLambda({
         functions,
         endpointVariables: () => endpoints,
         onLog: (functionName, _, line) => log(functionName, line),
       }),
     )
-    const variable: Runtime['variable'] = (functionName, name) => {
-      const value = functions.find((candidate) => candidate.name.endsWith(functionName))?.environment[name]
-      if (value === undefined) throw new Error(`No function ${functionName} with variable ${name} in the assembly`)
-      return value
+    const functionOf: Runtime['functionOf'] = (id) => {
+      const found = functions.find(({ name }) => name.endsWith(`-${id}`))
+      if (!found) throw new Error(`The assembly has no function ${id}`)
+      return found
     }
-    await storeJwtSecret(secrets, variable('authorize-user', 'JWT_SECRET_ID'), options.jwtSecret)
+    await storeJwtSecret(secrets, functionOf('authorize-user').environment.JWT_SECRET_ID, options.jwtSecret)
     sqs.define(assembly.resources)
 
-    const http = started(await createHttpApi({ assembly, invoke }))
+    const http = started('doors', await createHttpApi({ assembly, invoke }))
     openDoor(door.server, { http, webSockets })
-    sockets.server.on('upgrade', (request, socket, head) => webSockets.handleUpgrade(request, socket, head))
-    return { url: door.url, assembly, faults, lambda, dynamodb, ecs, eventBridge, sqs, webSockets, variable }
+    sockets.server.on('upgrade', (request, socket, head) => webSockets.handleUpgrade(request, tcp(socket), head))
+    return { url: door.url, assembly, faults, lambda, dynamodb, ecs, eventBridge, sqs, webSockets, functionOf }
   }
 
   async function serve(name: string, port: number): Promise<{ server: Server; url: string }> {
@@ -173,7 +186,7 @@ export async function startRuntime(options: RuntimeOptions): Promise<Runtime> {
         `Port ${port} of the ${name} is taken; is another control plane running? PORT chooses another one.`,
       )
     })
-    cleanups.push(() => closeServer(server, 500))
+    cleanups.push({ phase: 'doors', close: () => closeServer(server, 500) })
     return { server, url }
   }
 }
@@ -190,12 +203,18 @@ function openDoor(server: Server, { http, webSockets }: { http: HttpApi; webSock
       socket.end('HTTP/1.1 404 Not Found\r\nConnection: close\r\n\r\n')
       return
     }
-    request.url = `/${webSockets.stage}${url.search}`
-    webSockets.handleUpgrade(request, socket, head)
+    request.url = `/${webSockets.stages[0]}${url.search}`
+    webSockets.handleUpgrade(request, tcp(socket), head)
   })
 }
 
-async function storeJwtSecret(secrets: SecretsManager, secretId: string, value: string): Promise<void> {
+/** Node types the socket of an upgrade as the Duplex that it might be behind TLS; these servers speak plain TCP. */
+function tcp(socket: Duplex): Socket {
+  if (socket instanceof Socket) return socket
+  throw new Error('An upgrade without a TCP socket')
+}
+
+async function storeJwtSecret(secrets: SecretsManager, secretId: string | undefined, value: string): Promise<void> {
   const client = new SecretsManagerClient({
     endpoint: secrets.url,
     region: 'us-east-1',
