@@ -15,6 +15,8 @@ const MAX_CACHED = 500
 export interface Secrets {
   /** The existing server's JWT_SECRET. @throws when it is absent, empty or cannot be read. */
   jwtSecret(): Promise<string>
+  /** What link tickets are derived from. @throws when it is absent, empty or cannot be read. */
+  linkSecret(): Promise<string>
   /** The team's own model key, undefined when it has stored none. @throws for a team id that is not one, and when unreadable. */
   teamModelKey(teamId: string): Promise<string | undefined>
 }
@@ -22,6 +24,8 @@ export interface Secrets {
 export interface SecretsOptions {
   /** Name or ARN (JWT_SECRET_ID). */
   readonly jwtSecretId?: string
+  /** Name or ARN (LINK_SECRET_ID). */
+  readonly linkSecretId?: string
   /** `<prefix>/<teamId>/model-key` (TEAM_SECRETS_PREFIX). */
   readonly teamSecretsPrefix?: string
   readonly client?: Pick<SecretsManagerClient, 'send'>
@@ -74,13 +78,16 @@ export function createSecrets(options: SecretsOptions): Secrets {
     return running
   }
 
+  async function required(id: string | undefined, variable: string): Promise<string> {
+    if (!id) throw new Error(`This function is not configured with ${variable}`)
+    const value = await read(id)
+    if (value === undefined) throw new Error(`Secret ${id} is absent or empty`)
+    return value
+  }
+
   return {
-    async jwtSecret() {
-      if (!options.jwtSecretId) throw new Error('This function is not configured with JWT_SECRET_ID')
-      const value = await read(options.jwtSecretId)
-      if (value === undefined) throw new Error(`Secret ${options.jwtSecretId} is absent or empty`)
-      return value
-    },
+    jwtSecret: () => required(options.jwtSecretId, 'JWT_SECRET_ID'),
+    linkSecret: () => required(options.linkSecretId, 'LINK_SECRET_ID'),
     async teamModelKey(teamId) {
       if (!options.teamSecretsPrefix) throw new Error('This function is not configured with TEAM_SECRETS_PREFIX')
       // The id becomes a part of a path: a slash in it would name another team's secret.
