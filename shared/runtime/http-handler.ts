@@ -7,10 +7,10 @@ import type { Context } from 'aws-lambda'
 import type * as z from 'zod'
 import type { ErrorAnswerSchema, Route, RouteAnswer } from '../contracts/routes.ts'
 import { ActorSchema } from '../domain/actor.ts'
-import { CorruptRecord } from '../domain/errors.ts'
 import { correlationIdFrom, inScope } from './correlation.ts'
 import { type HttpError, isFault, toHttpError } from './errors-to-http.ts'
 import { type HttpEvent, HttpEventSchema, type HttpRequest, parseRequest } from './http-event.ts'
+import { errorFields } from './invocation.ts'
 import { logger } from './logger.ts'
 import { describeIssues } from './validation.ts'
 
@@ -71,13 +71,8 @@ function errorResult(error: HttpError, requestId: string): HttpResult {
 
 function logError(error: unknown, shown: HttpError): void {
   const fields = { status: shown.status, code: shown.code }
-  if (error instanceof CorruptRecord) {
-    logger.error('Request failed: corrupt record', { ...fields, problem: error.problem, error })
-  } else if (isFault(shown)) {
-    logger.error('Request failed', { ...fields, error: error instanceof Error ? error : new Error(String(error)) })
-  } else {
-    logger.info('Request refused', { ...fields, reason: shown.message })
-  }
+  if (isFault(shown)) logger.error('Request failed', { ...fields, ...errorFields(error) })
+  else logger.info('Request refused', { ...fields, reason: shown.message })
 }
 
 const correlationIdOf = (event: HttpEvent): string =>

@@ -1,4 +1,5 @@
 /** What the asynchronous bundles share: one scope and one line of failure for an invocation. */
+import { inspect } from 'node:util'
 import middy, { type MiddyfiedHandler } from '@middy/core'
 import type { Context } from 'aws-lambda'
 import { CorruptRecord } from '../domain/errors.ts'
@@ -10,10 +11,10 @@ export type LambdaFunction<Result> = (event: unknown, context: Context) => Promi
 /** Milliseconds before the platform ends the function at which it fails by itself, with a line in the log that says so. */
 const FAIL_BEFORE_TIMEOUT_MS = 300
 
-/** Fields of a log line about an error; the stack stays with it. */
-export function errorFields(error: unknown): Record<string, unknown> {
-  const shown = error instanceof Error ? error : new Error(String(error))
-  return error instanceof CorruptRecord ? { problem: error.problem, error } : { error: shown }
+/** Fields of a log line about whatever was thrown; the stack stays with it. */
+export function errorFields(thrown: unknown): Record<string, unknown> {
+  const error = thrown instanceof Error ? thrown : new Error(`Thrown: ${inspect(thrown, { depth: 1 }).slice(0, 500)}`)
+  return error instanceof CorruptRecord ? { problem: error.problem, error } : { error }
 }
 
 /** Adds the invocation's context to the log, and logs what is thrown before it goes on to the platform. */

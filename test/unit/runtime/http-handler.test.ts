@@ -286,10 +286,14 @@ describe('errors', () => {
     expect((await send(open, httpEvent(), error)).statusCode).toBe(500)
   })
 
-  it('survives a thrown value that is no error', async () => {
-    const handler = httpHandler(open, () => Promise.reject('just a string'))
-    expect((await handler(httpEvent(), lambdaContext())).statusCode).toBe(500)
-  })
+  it.each([['just a string'], [undefined], [Object.create(null)]])(
+    'survive a thrown value that is none: %o',
+    async (thrown) => {
+      const handler = httpHandler(open, () => Promise.reject(thrown))
+      expect((await handler(httpEvent(), lambdaContext())).statusCode).toBe(500)
+      expect(logs.text()).toContain('Thrown: ')
+    },
+  )
 
   it('answers 500 to what is no HTTP event', async () => {
     const handler = httpHandler(open, async () => ({}))
