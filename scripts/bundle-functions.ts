@@ -5,7 +5,7 @@
 import { existsSync, statSync } from 'node:fs'
 import { mkdir, rename, rm } from 'node:fs/promises'
 import { dirname, join } from 'node:path'
-import { build } from 'esbuild'
+import { build, type Plugin } from 'esbuild'
 import { type FunctionContract, functions } from '../shared/contracts/functions.ts'
 
 const ROOT = join(import.meta.dirname, '..')
@@ -14,6 +14,22 @@ export const FUNCTIONS_DIRECTORY = join(ROOT, '.build', 'functions')
 
 /** CommonJS packages in a bundle call `require` for Node's own modules; ESM has none. */
 const REQUIRE = `import { createRequire as $createRequire } from 'node:module'; const require = $createRequire(import.meta.url);`
+
+/**
+ * A function's credentials are in its environment, always. The SDK's default chain would bring clients for SSO, STS and instance metadata
+ * along: 135 kB and 30 ms of each cold start (measured, of 98 ms for the authorizer).
+ */
+const environmentCredentials: Plugin = {
+  name: 'environment-credentials',
+  setup: ({ onResolve, onLoad }) => {
+    const filter = /^@aws-sdk\/credential-provider-node$/
+    onResolve({ filter }, ({ path, resolveDir }) => ({ path, namespace: 'credentials', pluginData: resolveDir }))
+    onLoad({ filter, namespace: 'credentials' }, ({ pluginData }) => ({
+      contents: `export { fromEnv as defaultProvider } from '@aws-sdk/credential-provider-env'`,
+      resolveDir: pluginData,
+    }))
+  },
+}
 
 export interface BundleOptions {
   /** Directory that the entries are relative to; the repository without it. */
@@ -55,7 +71,8 @@ export async function bundleFunctions(options: BundleOptions = {}): Promise<Read
       // `module` first: the ESM builds of the SDK and zod shake down to less than half and load twice as fast.
       mainFields: ['module', 'main'],
       minify: true,
-      // Errors and schemas are told apart by class name in logs.
+      plugins: [environmentCredentials],
+      // An error's name is its class's: logs tell errors apart by it.
       keepNames: true,
       sourcemap: 'linked',
       sourcesContent: false,

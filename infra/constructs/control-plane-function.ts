@@ -75,6 +75,8 @@ export class ControlPlaneFunction<F extends FunctionId> extends Construct {
         STAGE: deployment.config.stage,
         POWERTOOLS_SERVICE_NAME: 'covibes-control-plane',
         LOG_LEVEL: deployment.config.logLevel,
+        // Stack traces name our files and lines; costs 6 ms of a cold start (measured with on-work's bundle).
+        NODE_OPTIONS: '--enable-source-maps',
         ...Object.assign({}, ...made.map((grant) => grant.environment)),
       },
       ...(this.deadLetters === undefined

@@ -1,8 +1,8 @@
-import { mkdtempSync, readdirSync, rmSync, writeFileSync } from 'node:fs'
+import { mkdtempSync, readdirSync, readFileSync, rmSync, symlinkSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { pathToFileURL } from 'node:url'
-import { afterEach, beforeEach, describe, expect, it } from 'vitest'
+import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest'
 import { bundleFunctions } from '../../scripts/bundle-functions.ts'
 
 let root: string
@@ -11,7 +11,10 @@ beforeEach(() => {
   root = mkdtempSync(join(tmpdir(), 'bundle-test-'))
   directory = join(root, 'out', 'functions')
 })
-afterEach(() => rmSync(root, { recursive: true }))
+afterEach(() => {
+  vi.unstubAllEnvs()
+  rmSync(root, { recursive: true })
+})
 
 const entries = { greet: { entry: 'greet.ts' }, refuse: { entry: 'refuse.ts' } }
 
@@ -45,6 +48,24 @@ describe('bundleFunctions', () => {
     await bundleFunctions({ root, directory, entries })
     const { handler } = await import(pathToFileURL(join(directory, 'refuse', 'index.mjs')).href)
     await expect(handler()).resolves.toEqual(['Refusal', 'function', 'function'])
+  })
+
+  it("takes the SDK's credentials from the environment and brings no other source of them", async () => {
+    symlinkSync(join(import.meta.dirname, '..', '..', 'node_modules'), join(root, 'node_modules'))
+    writeFileSync(
+      join(root, 'sign.ts'),
+      `import { SQSClient } from '@aws-sdk/client-sqs'\n` +
+        `export const handler = async () => new SQSClient({ region: 'us-east-1' }).config.credentials()\n`,
+    )
+    await bundleFunctions({ root, directory, entries: { sign: { entry: 'sign.ts' } } })
+    const file = join(directory, 'sign', 'index.mjs')
+    const { handler } = await import(pathToFileURL(file).href)
+    vi.stubEnv('AWS_ACCESS_KEY_ID', 'AKIATEST')
+    vi.stubEnv('AWS_SECRET_ACCESS_KEY', 'secret')
+    await expect(handler()).resolves.toMatchObject({ accessKeyId: 'AKIATEST', secretAccessKey: 'secret' })
+    const source = readFileSync(file, 'utf8')
+    const ofOthers = ['AssumeRoleWithWebIdentity', 'GetRoleCredentials', 'AWS_CONTAINER_CREDENTIALS_FULL_URI']
+    expect(ofOthers.filter((text) => source.includes(text))).toEqual([])
   })
 
   it('replaces the bundles of before as a whole and leaves nothing beside them', async () => {

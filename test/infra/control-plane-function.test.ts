@@ -82,7 +82,7 @@ describe('every function of the contract', () => {
     const { Variables } = lambdaOf(app, 'production', id).Properties.Environment
     const expected = contract.uses.flatMap((capability) => Object.keys(capabilityEnv[capability].shape))
     expect(Object.keys(Variables).sort()).toEqual(
-      [...new Set([...expected, 'STAGE', 'POWERTOOLS_SERVICE_NAME', 'LOG_LEVEL'])].sort(),
+      [...new Set([...expected, 'STAGE', 'POWERTOOLS_SERVICE_NAME', 'LOG_LEVEL', 'NODE_OPTIONS'])].sort(),
     )
     const resolved = Object.entries<unknown>(Variables).map(([key, value]) => [
       key,
