@@ -77,8 +77,11 @@ function readSimple(payload: unknown): Authorization {
   return isAuthorized ? { outcome: 'allowed', context } : { outcome: 'denied' }
 }
 
-/** The statements' resources are not compared: a policy counts for the route it was asked for. */
-function readPolicy(payload: unknown): Authorization {
+/**
+ * The answer of an authorizer with an IAM policy. The statements' resources are not compared: a policy counts for the
+ * route it was asked for.
+ */
+export function readPolicy(payload: unknown): Authorization {
   const response = PolicyResponse.safeParse(payload)
   if (!response.success) return { outcome: 'failed', reason: 'the authorizer did not answer an IAM policy' }
   const effects = response.data.policyDocument.Statement.map(({ Effect }) => Effect)

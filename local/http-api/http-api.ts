@@ -1,9 +1,9 @@
 import type { IncomingMessage, ServerResponse } from 'node:http'
-import { setTimeout as delay } from 'node:timers/promises'
 import type { CloudAssembly } from '../assembly/cloud-assembly.ts'
 import { AwsError } from '../common/aws-error.ts'
 import { BodyTooLarge, ClientAborted, readBody } from '../common/http-body.ts'
 import type { InvokeResponse } from '../lambda/invoke-response.ts'
+import { invokeWithin } from '../lambda/invoke-within.ts'
 import type { Lambda } from '../lambda/lambda.ts'
 import { Authorizers } from './authorization.ts'
 import { preflightHeaders, withCors } from './cors.ts'
@@ -11,7 +11,7 @@ import { type HttpAnswer, httpAnswer } from './function-response.ts'
 import { functionEvent, type RequestHead, type Routed, requestHead } from './request-event.ts'
 import { RouteTable } from './route-table.ts'
 import { type ApiStage, type LambdaIntegration, type TemplateApi, templateApi } from './template-api.ts'
-import { TokenBucket } from './token-bucket.ts'
+import { StageThrottle } from './token-bucket.ts'
 
 /** API Gateway's quotas for HTTP APIs: 10 MB of payload, 10,240 bytes of request line and header values. */
 const MAX_BODY_BYTES = 10 * 1024 * 1024
@@ -57,7 +57,7 @@ class LocalHttpApi implements HttpApi {
   readonly #options: HttpApiOptions
   readonly #routes: RouteTable
   readonly #authorizers: Authorizers
-  readonly #buckets = new Map<string, TokenBucket>()
+  readonly #throttle = new StageThrottle()
   readonly #underWay = new Set<Promise<void>>()
 
   constructor(api: TemplateApi, options: HttpApiOptions) {
@@ -104,7 +104,7 @@ class LocalHttpApi implements HttpApi {
     const match = stage && this.#routes.match(head.method, pathWithin(stage, head.path))
     if (!stage || !match) return refusal(404, 'Not Found')
     const routed: Routed = { apiId: this.apiId, stage, match }
-    if (!this.#takeToken(stage, match.route.routeKey)) return refusal(429, 'Too Many Requests')
+    if (!this.#throttle.take(stage, match.route.routeKey)) return refusal(429, 'Too Many Requests')
     const { authorizer, integration } = match.route
     let context: Readonly<Record<string, unknown>> | undefined
     if (authorizer) {
@@ -120,17 +120,13 @@ class LocalHttpApi implements HttpApi {
 
   async #integrate(head: RequestHead, integration: LambdaIntegration, event: unknown): Promise<HttpAnswer> {
     const timeoutMs = this.#options.integrationTimeoutMs ?? integration.timeoutMs
-    const waiting = new AbortController()
-    const timeout = delay(timeoutMs, 'timeout' as const, { signal: waiting.signal }).catch(() => 'timeout' as const)
     let result: InvokeResponse | 'timeout'
     try {
-      result = await Promise.race([this.#options.invoke(integration.functionArn, event), timeout])
+      result = await invokeWithin(this.#options.invoke, integration.functionArn, event, timeoutMs)
     } catch (error) {
       if (!(error instanceof AwsError)) throw error
       if (error.statusCode === 413) return refusal(413, 'Request Entity Too Large')
       return this.#failure(head, 500, 'Internal Server Error', `the invocation was refused: ${error.code}`)
-    } finally {
-      waiting.abort()
     }
     if (result === 'timeout')
       return this.#failure(head, 503, 'Service Unavailable', `the function took longer than ${timeoutMs} ms`)
@@ -153,20 +149,6 @@ class LocalHttpApi implements HttpApi {
     const name = path.split('/', 2)[1]
     const { stages } = this.#api
     return stages.find((stage) => stage.name === name) ?? stages.find((stage) => stage.name === '$default')
-  }
-
-  /** A route with its own throttling has its own bucket; the others share the stage's. */
-  #takeToken(stage: ApiStage, routeKey: string): boolean {
-    const own = stage.routeThrottling.get(routeKey)
-    const throttling = own ?? stage.defaultThrottling
-    if (!throttling) return true
-    const key = `${stage.name} ${own ? routeKey : ''}`
-    let bucket = this.#buckets.get(key)
-    if (!bucket) {
-      bucket = new TokenBucket(throttling.rateLimit, throttling.burstLimit)
-      this.#buckets.set(key, bucket)
-    }
-    return bucket.take()
   }
 }
 

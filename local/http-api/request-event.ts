@@ -30,8 +30,8 @@ export interface Routed {
 /** Body types that are passed on as text; every other is base64. */
 const TEXT_TYPE = /^(text\/|application\/(json|javascript|xml)\b|application\/[^;\s]+\+(json|xml)\b)/i
 
-/** Request ids look like `JKJaXmPLvHcESHA=`. */
-export function newRequestId(): string {
+/** An id like API Gateway's request, connection and message ids: `JKJaXmPLvHcESHA=`. */
+export function newGatewayId(): string {
   return `${randomBytes(11).toString('base64url').slice(0, 15)}=`
 }
 
@@ -57,7 +57,7 @@ export function requestHead(request: IncomingMessage): RequestHead {
     cookies,
     query: queryOf(rawQueryString),
     sourceIp,
-    requestId: newRequestId(),
+    requestId: newGatewayId(),
     receivedAt: new Date(),
   }
 }
@@ -91,8 +91,8 @@ function decodedPath(path: string): string {
   }
 }
 
-/** `12/Mar/2020:19:03:58 +0000`. */
-function clfTime(date: Date): string {
+/** A time as API Gateway writes it: `12/Mar/2020:19:03:58 +0000`. */
+export function clfTime(date: Date): string {
   const [, day, month, year, time] = /, (\d+) (\w+) (\d+) ([\d:]+)/.exec(date.toUTCString()) ?? []
   return `${day}/${month}/${year}:${time} +0000`
 }

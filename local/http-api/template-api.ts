@@ -186,16 +186,26 @@ function routeOf(assembly: CloudAssembly, route: Resource, protocol: 'HTTP' | 'W
       functionArn: functionArnOf(IntegrationUri),
       timeoutMs: TimeoutInMillis ?? DEFAULT_TIMEOUT_MS[protocol],
     },
-    authorizer: AuthorizationType === 'CUSTOM' ? authorizerOf(assembly, AuthorizerId, place) : undefined,
+    authorizer: AuthorizationType === 'CUSTOM' ? authorizerOf(assembly, AuthorizerId, place, protocol) : undefined,
   }
 }
 
-function authorizerOf(assembly: CloudAssembly, id: string | undefined, place: string): LambdaAuthorizer {
+function authorizerOf(
+  assembly: CloudAssembly,
+  id: string | undefined,
+  place: string,
+  protocol: 'HTTP' | 'WEBSOCKET',
+): LambdaAuthorizer {
   const authorizer = assembly.ofType('AWS::ApiGatewayV2::Authorizer').find(({ ref }) => ref === id)
   if (!authorizer) throw new Error(`${place} has no authorizer`)
   const properties = AuthorizerProperties.parse(authorizer.properties)
-  const { AuthorizerPayloadFormatVersion: version = '2.0', AuthorizerUri } = properties
-  if (properties.AuthorizerType !== 'REQUEST' || AuthorizerUri === undefined || version !== '2.0')
+  const { AuthorizerPayloadFormatVersion: version, AuthorizerUri } = properties
+  // Only HTTP APIs have payload formats.
+  if (
+    properties.AuthorizerType !== 'REQUEST' ||
+    AuthorizerUri === undefined ||
+    (protocol === 'HTTP' && version !== '2.0')
+  )
     throw new Error(`${place} has an authorizer other than a Lambda function with payload format 2.0`)
   return {
     id: authorizer.ref,

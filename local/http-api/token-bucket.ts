@@ -1,3 +1,5 @@
+import type { ApiStage } from './template-api.ts'
+
 /** API Gateway's throttle: `burst` requests at once, refilled with `rate` a second. */
 export class TokenBucket {
   readonly #rate: number
@@ -23,5 +25,21 @@ export class TokenBucket {
     if (this.#tokens < 1) return false
     this.#tokens--
     return true
+  }
+}
+
+/** The throttle of an API's stages. A route with settings of its own has its own bucket; the others share the stage's. */
+export class StageThrottle {
+  readonly #buckets = new Map<string, TokenBucket>()
+
+  /** Takes a token for a request; false when it is over the limit. */
+  take(stage: ApiStage, routeKey: string): boolean {
+    const own = stage.routeThrottling.get(routeKey)
+    const throttling = own ?? stage.defaultThrottling
+    if (!throttling) return true
+    const key = `${stage.name} ${own ? routeKey : ''}`
+    const bucket = this.#buckets.get(key) ?? new TokenBucket(throttling.rateLimit, throttling.burstLimit)
+    this.#buckets.set(key, bucket)
+    return bucket.take()
   }
 }

@@ -34,7 +34,7 @@ describe('killAt', () => {
     })
     const response = await lambda.invoke('subject', { url })
     expect(response).toMatchObject({ functionError: 'Unhandled', payload: { errorType: 'Runtime.ExitError' } })
-    await vi.waitFor(() => expect(effects).toEqual(expected))
+    await vi.waitFor(() => expect(effects).toEqual(expected), { timeout: 10_000 })
     expect(kill.kills).toBe(1)
     expect(moments[1]).toMatchObject({
       functionName: 'subject',
@@ -49,7 +49,7 @@ describe('killAt', () => {
     const { lambda, effects, url } = await counted({ retryDelaysMs: [1] })
     const kill = lambda.killAt('subject', (moment) => kill.kills === 0 && moment.callNumber === 3 && 'before-effect')
     await lambda.invoke('subject', { url }, { type: 'Event' })
-    await vi.waitFor(() => expect(effects).toEqual([1, 2, 1, 2, 3]))
+    await vi.waitFor(() => expect(effects).toEqual([1, 2, 1, 2, 3]), { timeout: 10_000 })
   })
 })
 

@@ -202,7 +202,7 @@ describe('an environment', () => {
     )
     const [calls, accessKeyId] = (await lambda.invoke('subject', {})).payload as [number, string]
     expect(calls).toBe(1)
-    await vi.waitFor(() => expect(lambda.environmentOfAccessKey(accessKeyId)).toBeUndefined())
+    await vi.waitFor(() => expect(lambda.environmentOfAccessKey(accessKeyId)).toBeUndefined(), { timeout: 10_000 })
     expect((await lambda.invoke('subject', {})).payload).toEqual([1, expect.not.stringMatching(accessKeyId)])
   })
 })
@@ -276,7 +276,7 @@ describe('an asynchronous invocation that fails', () => {
     const options = { onAsyncFailure, retryDelaysMs: [1] }
     const lambda = lambdaOf(failing, { deadLetterTarget: 'arn:dlq', onFailureDestination: 'arn:bus' }, options)
     const { requestId } = await lambda.invoke('subject', { n: 1 }, { type: 'Event' })
-    await vi.waitFor(() => expect(onAsyncFailure).toHaveBeenCalledOnce())
+    await vi.waitFor(() => expect(onAsyncFailure).toHaveBeenCalledOnce(), { timeout: 10_000 })
     expect(lambda.metrics().subject).toMatchObject({ invocations: 3, errors: 3 })
     expect(onAsyncFailure).toHaveBeenCalledWith(
       expect.objectContaining({
@@ -303,7 +303,7 @@ describe('an asynchronous invocation that fails', () => {
       await meeting.arrived(count)
       meeting.arrivals[count - 1]?.release()
     }
-    await vi.waitFor(() => expect(lambda.metrics().subject?.invocations).toBe(2))
+    await vi.waitFor(() => expect(lambda.metrics().subject?.invocations).toBe(2), { timeout: 10_000 })
     expect(meeting.arrivals.map(({ path }) => path)).toEqual([`/${requestId}`, `/${requestId}`])
     expect(onAsyncFailure).not.toHaveBeenCalled()
   })
@@ -315,7 +315,7 @@ describe('an asynchronous invocation that fails', () => {
     const onAsyncFailure = vi.fn()
     const lambda = lambdaOf(failing, configuration, { onAsyncFailure, retryDelaysMs: [1] })
     await lambda.invoke('subject', {}, { type: 'Event' })
-    await vi.waitFor(() => expect(onAsyncFailure).toHaveBeenCalledOnce())
+    await vi.waitFor(() => expect(onAsyncFailure).toHaveBeenCalledOnce(), { timeout: 10_000 })
     expect(onAsyncFailure).toHaveBeenCalledWith(expect.objectContaining({ condition, attempts }))
   })
 
