@@ -1,7 +1,8 @@
-import { DynamoDBClient } from '@aws-sdk/client-dynamodb'
+import { DynamoDBClient, PutItemCommand } from '@aws-sdk/client-dynamodb'
 import { BatchGetCommand, DynamoDBDocumentClient, PutCommand } from '@aws-sdk/lib-dynamodb'
 import { mockClient } from 'aws-sdk-client-mock'
 import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest'
+import { TRANSLATION } from '../../../shared/adapters/dynamodb/document-client.ts'
 import { createFlagStore } from '../../../shared/adapters/dynamodb/flag-store.ts'
 import { Unavailable } from '../../../shared/domain/errors.ts'
 import { startTables } from '../../support/local-tables.ts'
@@ -27,6 +28,21 @@ describe('the flag store on DynamoDB', () => {
     })
     expect((await store.read('t3')).team).toBeUndefined()
     expect(await store.readAll()).toEqual({ scope: 'all', agentSlots: 3 })
+  })
+
+  it('reads an item in which somebody typed a number that JavaScript cannot hold', async () => {
+    const item = {
+      scope: { S: 'team#t9' },
+      agentSlots: { N: '123456789012345678901.5' },
+      useDockerAgents: { BOOL: false },
+    }
+    await local.client.send(new PutItemCommand({ TableName: 'flags', Item: item }))
+    const store = createFlagStore('flags', DynamoDBDocumentClient.from(local.client, TRANSLATION))
+    expect((await store.read('t9')).team).toEqual({
+      scope: 'team#t9',
+      agentSlots: 123456789012345680000,
+      useDockerAgents: false,
+    })
   })
 
   it('throws when the table is not there', async () => {
