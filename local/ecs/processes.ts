@@ -72,17 +72,26 @@ export async function killRemains(group: number, mark: string): Promise<void> {
   await killMarked(mark)
 }
 
-/** A process may fork while its fellows are being found, so this looks again until nobody is left, at most so often. */
-const MAX_ROUNDS = 50
+/** How often it is looked again, and the time between. */
+const MAX_ROUNDS = 200
 const ROUND_MS = 10
 
+/**
+ * Kills everyone who carries the mark, and waits until they are gone: a process may fork while its fellows are being
+ * found, and takes a moment to die. Rejects when some will not, which only a process in the kernel's hands does.
+ */
 async function killMarked(mark: string): Promise<void> {
+  const dying = new Set<number>()
   for (let round = 0; round < MAX_ROUNDS; round += 1) {
-    const pids = await processesWithEnvironment(mark)
-    if (pids.length === 0) return
-    for (const pid of pids) signal(pid, 'SIGKILL')
+    for (const pid of await processesWithEnvironment(mark)) {
+      signal(pid, 'SIGKILL')
+      dying.add(pid)
+    }
+    for (const pid of dying) if ((await processStart(pid)) === undefined) dying.delete(pid)
+    if (dying.size === 0) return
     await setTimeout(ROUND_MS)
   }
+  throw new Error(`The processes ${[...dying].join(', ')} do not end`)
 }
 
 /** A process that may have outlived the runtime that started it. */
