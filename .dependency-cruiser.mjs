@@ -69,7 +69,7 @@ export default {
     forbid(
       'images-see-contracts',
       'A container is hostile ground: it gets the link protocol and nothing else.',
-      { path: '^container-images/' },
+      { path: '^container-images/[^/]+/src/' },
       ownExcept('container-images', 'shared/contracts'),
     ),
     forbid(
