@@ -10,10 +10,7 @@ import { detailsOf, parseInput } from './validation.ts'
 const strings = z.record(z.string(), z.string().optional()).default({})
 
 export const HttpEventSchema = z.object({
-  rawPath: z.string().default('/'),
-  rawQueryString: z.string().default(''),
   headers: strings,
-  cookies: z.array(z.string()).default([]),
   pathParameters: strings,
   /** Repeated parameters arrive joined by commas. */
   queryStringParameters: strings,
@@ -23,7 +20,6 @@ export const HttpEventSchema = z.object({
     requestId: z.string().min(1),
     timeEpoch: z.number(),
     authorizer: z.object({ lambda: z.unknown() }).partial().optional(),
-    http: z.object({ method: z.string(), sourceIp: z.string().optional() }),
   }),
 })
 export type HttpEvent = z.infer<typeof HttpEventSchema>
@@ -42,9 +38,6 @@ export type HttpRequest<R extends Route> = RouteInput<R> & {
   readonly receivedAt: number
   /** The request as it came, for the routes that do not speak JSON. */
   readonly raw: {
-    readonly method: string
-    readonly path: string
-    readonly queryString: string
     readonly query: Readonly<Record<string, string | undefined>>
     /** Names in lower case. */
     readonly headers: Readonly<Record<string, string | undefined>>
@@ -113,9 +106,6 @@ export function parseRequest<R extends Route>(route: R, event: HttpEvent, correl
     requestId: event.requestContext.requestId,
     receivedAt: event.requestContext.timeEpoch,
     raw: {
-      method: event.requestContext.http.method,
-      path: event.rawPath,
-      queryString: event.rawQueryString,
       query: event.queryStringParameters,
       headers: event.headers,
       text: (maxBytes: number) => bodyText(event, maxBytes),

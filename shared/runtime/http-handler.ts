@@ -19,7 +19,6 @@ export interface HttpResult {
   readonly statusCode: number
   readonly headers: Readonly<Record<string, string>>
   readonly body: string
-  readonly cookies?: string[]
 }
 export type HttpFunction = (event: unknown, context: Context) => Promise<HttpResult>
 
