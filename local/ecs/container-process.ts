@@ -60,7 +60,8 @@ export async function startContainerProcess(options: ContainerProcessOptions): P
   const pid = child.pid as number
   const output = captureOutput(child, options)
   const exited = exit.then(async (code) => {
-    await killRemains(pid, options.mark)
+    const left = await killRemains(pid, options.mark)
+    if (left.length > 0) options.onLine(`The processes ${left.join(', ')} of the container do not end`, 'stderr')
     await output.drained()
     return code
   })

@@ -65,11 +65,11 @@ export function signal(pid: number, name: NodeJS.Signals): boolean {
 
 /**
  * Kills what is left of a container when its first process has ended, as a container's end takes all its processes with
- * it: its process group, and whoever carries its mark in the environment.
+ * it: its process group, and whoever carries its mark in the environment. Gives back those that do not end.
  */
-export async function killRemains(group: number, mark: string): Promise<void> {
+export async function killRemains(group: number, mark: string): Promise<number[]> {
   signal(-group, 'SIGKILL')
-  await killMarked(mark)
+  return killMarked(mark)
 }
 
 /** How often it is looked again, and the time between. */
@@ -78,9 +78,9 @@ const ROUND_MS = 10
 
 /**
  * Kills everyone who carries the mark, and waits until they are gone: a process may fork while its fellows are being
- * found, and takes a moment to die. Rejects when some will not, which only a process in the kernel's hands does.
+ * found, and takes a moment to die. Gives back those that will not, which only a process in the kernel's hands does.
  */
-async function killMarked(mark: string): Promise<void> {
+async function killMarked(mark: string): Promise<number[]> {
   const dying = new Set<number>()
   for (let round = 0; round < MAX_ROUNDS; round += 1) {
     for (const pid of await processesWithEnvironment(mark)) {
@@ -88,10 +88,10 @@ async function killMarked(mark: string): Promise<void> {
       dying.add(pid)
     }
     for (const pid of dying) if ((await processStart(pid)) === undefined) dying.delete(pid)
-    if (dying.size === 0) return
+    if (dying.size === 0) return []
     await setTimeout(ROUND_MS)
   }
-  throw new Error(`The processes ${[...dying].join(', ')} do not end`)
+  return [...dying]
 }
 
 /** A process that may have outlived the runtime that started it. */
@@ -102,11 +102,15 @@ export interface RecordedProcess {
   readonly mark: string
 }
 
-/** Kills a recorded process with its group and everything that carries its mark; never another with the same id. */
+/**
+ * Kills a recorded process with its group and everything that carries its mark; never another with the same id. Rejects
+ * when some do not end.
+ */
 export async function killRecorded(recorded: RecordedProcess): Promise<void> {
   if (recorded.start !== undefined && (await processStart(recorded.pid)) === recorded.start) {
     signal(-recorded.pid, 'SIGKILL')
     signal(recorded.pid, 'SIGKILL')
   }
-  await killMarked(recorded.mark)
+  const left = await killMarked(recorded.mark)
+  if (left.length > 0) throw new Error(`The processes ${left.join(', ')} of an earlier run do not end`)
 }

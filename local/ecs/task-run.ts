@@ -219,6 +219,8 @@ export function startTaskRun(task: Task, definition: TaskDefinition, deps: TaskR
         task.stopCode = stopCode
         task.stoppedReason = reason
         task.stoppingAt = now()
+        // StopTask deletes a task's tags. Source: the API reference of StopTask.
+        if (stopCode === 'UserInitiated') task.tags = []
       })
       stop.resolve()
     },

@@ -71,6 +71,13 @@ test('StopTask of an unknown task, and of one that has stopped', async () => {
   expect(task).toMatchObject({ lastStatus: 'STOPPED', stoppedReason: 'Essential container in task exited' })
 })
 
+test('StopTask deletes the tags, as its reference says', async () => {
+  const { client } = await startEcs(FOREVER)
+  const { taskArn } = await runOne(client, { tags: [{ key: 'a', value: '1' }] })
+  const { task } = await client.send(new StopTaskCommand({ cluster, task: taskArn }))
+  expect(task?.tags).toEqual([])
+})
+
 test('tags of a task can be added and replaced', async () => {
   const { client } = await startEcs(FOREVER)
   const { taskArn } = await runOne(client, { tags: [{ key: 'a', value: '1' }] })
