@@ -64,7 +64,7 @@ export interface Grant<C extends Capability = Capability> {
 const READ = ['dynamodb:GetItem', 'dynamodb:BatchGetItem', 'dynamodb:Query']
 /** A transaction is authorized by the actions of its parts, so TransactWriteItems needs no action of its own. */
 const WRITE = ['dynamodb:PutItem', 'dynamodb:UpdateItem', 'dynamodb:DeleteItem', 'dynamodb:ConditionCheckItem']
-/** Clearing many rows that need no condition: terminal chunks, rows of a closed session. */
+/** Clearing many rows that need no condition: old terminal chunks. */
 const BATCH = ['dynamodb:BatchWriteItem']
 
 /** Actions on one table and, each by its name, its indexes. No Scan: that is for operators. */
@@ -90,7 +90,7 @@ export const grants = {
   }),
   connections: (data: DataResources): Grant<'connections'> => ({
     environment: { CONNECTIONS_TABLE: data.tables.connections.tableName },
-    permissions: onTable(data, 'connections', [...READ, ...WRITE, ...BATCH]),
+    permissions: onTable(data, 'connections', [...READ, ...WRITE]),
   }),
   terminalLog: (data: DataResources): Grant<'terminalLog'> => ({
     environment: { TERMINAL_LOG_TABLE: data.tables.terminalLog.tableName },
@@ -151,6 +151,8 @@ export const grants = {
         wildcard:
           'Every revision of the one task definition family: a deployment makes a new one while starts are under way.',
       },
+      // RunTask copies the tags of the task definition to the task, which is an action of its own (ECS: "Tagging resources on creation").
+      onTasks(stack, ['ecs:TagResource'], cluster, { StringEquals: { 'ecs:CreateAction': 'RunTask' } }),
       {
         actions: ['iam:PassRole'],
         resources: [agentTask.definition.taskRole.roleArn, agentTask.definition.obtainExecutionRole().roleArn],
@@ -160,12 +162,12 @@ export const grants = {
   }),
   stopTasks: ({ cluster }: TaskResources): Grant<'stopTasks'> => ({
     environment: { CLUSTER_ARN: cluster.clusterArn },
-    permissions: (stack) => [onTasks(stack, cluster, ['ecs:StopTask'])],
+    permissions: (stack) => [onTasks(stack, ['ecs:StopTask'], cluster)],
   }),
   readTasks: ({ cluster }: TaskResources): Grant<'readTasks'> => ({
     environment: { CLUSTER_ARN: cluster.clusterArn },
     permissions: (stack) => [
-      onTasks(stack, cluster, ['ecs:DescribeTasks']),
+      onTasks(stack, ['ecs:DescribeTasks'], cluster),
       {
         actions: ['ecs:ListTasks'],
         resources: ['*'],
@@ -214,11 +216,17 @@ function inCluster(cluster: Cluster) {
   return { ArnEquals: { 'ecs:cluster': cluster.clusterArn } }
 }
 
-function onTasks(stack: Stack, cluster: Cluster, actions: readonly string[]): Permission {
+/** Actions on the tasks of one cluster: by their ARNs, which name it, and by the condition unless another one is given. */
+function onTasks(
+  stack: Stack,
+  actions: readonly string[],
+  cluster: Cluster,
+  conditions: NonNullable<Permission['conditions']> = inCluster(cluster),
+): Permission {
   return {
     actions,
     resources: [stack.formatArn({ service: 'ecs', resource: 'task', resourceName: `${cluster.clusterName}/*` })],
-    conditions: inCluster(cluster),
+    conditions,
     wildcard: 'Task ids are made by ECS at run time; the cluster is fixed.',
   }
 }

@@ -112,11 +112,14 @@ export class AgentTask extends Construct {
 
   /** Assumed by ECS for tasks of this account only (the confused deputy: ECS's "Amazon ECS task IAM role" page). */
   private role(id: string, description: string): Role {
-    const { account } = Stack.of(this)
+    const stack = Stack.of(this)
     return new Role(this, id, {
       description,
       assumedBy: new ServicePrincipal('ecs-tasks.amazonaws.com', {
-        conditions: { StringEquals: { 'aws:SourceAccount': account } },
+        conditions: {
+          StringEquals: { 'aws:SourceAccount': stack.account },
+          ArnLike: { 'aws:SourceArn': stack.formatArn({ service: 'ecs', resource: '*' }) },
+        },
       }),
     })
   }

@@ -69,7 +69,10 @@ describe('agent task', () => {
         Effect: 'Allow',
         Action: 'sts:AssumeRole',
         Principal: { Service: 'ecs-tasks.amazonaws.com' },
-        Condition: { StringEquals: { 'aws:SourceAccount': { Ref: 'AWS::AccountId' } } },
+        Condition: {
+          StringEquals: { 'aws:SourceAccount': { Ref: 'AWS::AccountId' } },
+          ArnLike: { 'aws:SourceArn': expect.objectContaining({ 'Fn::Join': expect.anything() }) },
+        },
       },
     ])
   })
@@ -118,6 +121,12 @@ describe('permission to run tasks', () => {
     )
     expect(statementFor('ecs:StopTask')?.Condition).toEqual(cluster)
     expect(JSON.stringify(statementFor('ecs:StopTask')?.Resource)).toMatch(/:task\/","?\S*Cluster/)
+  })
+
+  it('tags a task only while RunTask makes it', () => {
+    const tag = statementFor('ecs:TagResource')
+    expect(tag?.Condition).toEqual({ StringEquals: { 'ecs:CreateAction': 'RunTask' } })
+    expect(tag?.Resource).toEqual(statementFor('ecs:StopTask')?.Resource)
   })
 
   it('passes the two roles of the task to ECS only', () => {
