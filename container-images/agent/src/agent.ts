@@ -31,12 +31,8 @@ type Phase = 'connecting' | 'preparing' | 'running' | 'ending'
 /** Longest texts of the protocol's `exit` and `health` messages. */
 const MAX_REASON = 500
 
-/** Why a program ended, when it did not end well. */
-function reasonOf({ exitCode, signal }: TerminalEnd): { reason?: string } {
-  if (signal === 'SIGKILL') return { reason: 'The program was killed (SIGKILL), by a member or for want of memory' }
-  if (signal !== undefined) return { reason: `The program was ended by ${signal}` }
-  return exitCode === 0 ? {} : { reason: `The program ended with code ${exitCode}` }
-}
+/** Times `exit` is sent when connections break just then; a repetition tells the control plane nothing new. */
+const EXIT_TRIES = 3
 
 /** A wait that ends with the promise or after `ms`; true when the promise was in time. */
 function within(ms: number, promise: Promise<unknown>): Promise<boolean> {
@@ -205,7 +201,7 @@ export class Agent implements StatusSource {
 
   #programEnded(end: TerminalEnd): void {
     if (!this.#stopping) {
-      this.#finish({ ...end, ...reasonOf(end) }, true)
+      this.#finish(end, true)
       return
     }
     const { outcome, tell } = this.#stopping
@@ -242,17 +238,25 @@ export class Agent implements StatusSource {
   /** Output first, then `exit`, then the connection's end, all within the drain time. */
   async #sayGoodbye(outcome: Outcome, tell: boolean): Promise<void> {
     const drained = this.#console.finish()
-    if (tell) {
-      const stopLeft = this.#stopping
-        ? this.#timings.stopDeadlineMs - this.#timings.closeMs - (performance.now() - this.#stopping.since)
-        : Number.POSITIVE_INFINITY
-      const deadline = performance.now() + Math.min(this.#timings.drainMs, stopLeft)
-      const left = () => deadline - performance.now()
-      if (!(await within(left(), drained)))
-        this.#log('WARN', 'Output was not acknowledged in time', { bytes: this.#console.output.pending })
-      if (!(await within(left(), this.#tellExit(outcome)))) this.#log('WARN', 'The exit message was not sent')
+    if (!tell) {
+      await this.#link.close()
+      return
     }
-    await this.#link.close()
+    const stopLeft = this.#stopping
+      ? this.#timings.stopDeadlineMs - this.#timings.closeMs - (performance.now() - this.#stopping.since)
+      : Number.POSITIVE_INFINITY
+    const deadline = performance.now() + Math.min(this.#timings.drainMs, stopLeft)
+    const left = () => deadline - performance.now()
+    if (!(await within(left(), drained)))
+      this.#log('WARN', 'Output was not acknowledged in time', { bytes: this.#console.output.pending })
+    for (let tries = 0; tries < EXIT_TRIES; tries++) {
+      if (tries > 0) this.#link.open()
+      const sent = await within(left(), this.#tellExit(outcome))
+      // Only a closing handshake shows that the message has arrived: `exit` has no answer of its own.
+      if ((await this.#link.close()) && sent) return
+      if (left() <= 0) break
+    }
+    this.#log('WARN', 'The exit message may not have arrived')
   }
 
   /** Resolves when `exit` has been handed to a link, at once or when the next one is up. */

@@ -93,17 +93,21 @@ export class LinkClient {
     this.#backoff.reset()
   }
 
-  /** Ends the link for good. Resolves when all that was sent has been taken by the other side, or `closeMs` later. */
-  close(): Promise<void> {
+  /**
+   * Ends the link; `open` begins anew. True when the other side answered the closing handshake, and so has got all that was
+   * sent before it; false when the connection was lost or did not answer within `closeMs`.
+   */
+  close(): Promise<boolean> {
     clearTimeout(this.#retry)
     this.#state = 'closed'
     const socket = this.#socket
-    if (!socket || socket.readyState === WebSocket.CLOSED) return Promise.resolve()
+    if (!socket || socket.readyState === WebSocket.CLOSED) return Promise.resolve(false)
     return new Promise((resolve) => {
       const cut = setTimeout(() => socket.terminate(), this.#timings.closeMs)
-      socket.once('close', () => {
+      socket.once('close', (code) => {
         clearTimeout(cut)
-        resolve()
+        // 1006 (RFC 6455, 7.1.5): the connection ended without a closing frame.
+        resolve(code !== 1006)
       })
       socket.close(1000)
     })

@@ -11,6 +11,10 @@ async function main(): Promise<number> {
     const settings = takeSettings(process.env)
     log = jsonLog({ service: 'agent', environment: settings.environment })
     const agent = new Agent({ settings, log })
+    process.on('uncaughtException', (error) => {
+      log('ERROR', 'The agent has a fault', { error: error.stack ?? error.message })
+      process.exit(EXIT.internal)
+    })
     const server = await startStatusServer(agent, settings.port, settings.host)
     // A second signal changes nothing: the end is under way and has a deadline.
     for (const signal of ['SIGTERM', 'SIGINT', 'SIGHUP'] as const) process.on(signal, () => agent.stop())

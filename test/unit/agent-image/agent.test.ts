@@ -1,3 +1,4 @@
+import { execFileSync } from 'node:child_process'
 import { readFile } from 'node:fs/promises'
 import path from 'node:path'
 import { afterEach, describe, expect, it } from 'vitest'
@@ -90,6 +91,19 @@ describe('the mock agent in its container program', () => {
     plane.post({ type: 'signal', signal: 'SIGKILL' })
     expect(await ended).toEqual({ code: 137, signal: null })
     expect(plane.exit).toMatchObject({ exitCode: 137, signal: 'SIGKILL', reason: expect.stringContaining('killed') })
+  })
+
+  it('takes a large paste without losing any of it', async () => {
+    plane = await FakeControlPlane.start()
+    const { code } = await startAgent(plane.url, {
+      command: command('/bin/sh', '-c', 'stty -echo; echo up; head -c 400000 | cksum'),
+    })
+    await plane.until(() => plane.text.includes('up'))
+    const paste = `${'x'.repeat(99)}\r`.repeat(4000)
+    for (let at = 0; at < paste.length; at += 20_000) plane.type(paste.slice(at, at + 20_000))
+    expect(await code).toBe(0)
+    const sum = execFileSync('cksum', { input: paste.replaceAll('\r', '\n'), encoding: 'utf8' }).trim()
+    expect(plane.text).toBe(`up\r\n${sum}\r\n`)
   })
 
   it('hides the ticket and ECS’s addresses from what it runs', async () => {
@@ -224,6 +238,32 @@ describe('the link', () => {
       'Ticket',
       'Link',
     ])
+  })
+
+  it('tells the end again when the connection broke with it', async () => {
+    plane = await FakeControlPlane.start({ takeExit: (count) => count > 0 })
+    const { code } = await startAgent(plane.url, { command: command('/bin/sh', '-c', 'exit 4') })
+    expect(await code).toBe(4)
+    expect(plane.exit).toMatchObject({ exitCode: 4 })
+    expect(plane.upgrades).toHaveLength(2)
+  })
+
+  it('ends with the program’s code although the control plane never comes back', async () => {
+    let gone = false
+    plane = await FakeControlPlane.start({
+      refuse: () => (gone ? 'cut' : undefined),
+      takeExit: () => {
+        gone = true
+        return false
+      },
+    })
+    const { code, logged } = await startAgent(plane.url, {
+      command: command('/bin/sh', '-c', 'exit 4'),
+      timings: { drainMs: 300 },
+    })
+    expect(await code).toBe(4)
+    expect(plane.exit).toBeUndefined()
+    expect(logged.join('\n')).toContain('The exit message may not have arrived')
   })
 
   it('is opened anew after something that is not of the protocol, and after an impossible acknowledgement', async () => {

@@ -19,6 +19,8 @@ export type FakeControlPlaneOptions = {
   readonly host?: string
   /** Decides the fate of each output message, counted from 0. */
   readonly output?: (message: OutputMessage, count: number) => OutputFate
+  /** False: the connection is cut when `exit` comes, and the message with it. */
+  readonly takeExit?: (count: number) => boolean
   /** Status that an upgrade is refused with; undefined lets it pass to the check of its credential. */
   readonly refuse?: (request: IncomingMessage, count: number) => number | 'cut' | undefined
   /** False: the answer to `hello` is left out. */
@@ -43,6 +45,7 @@ export class FakeControlPlane {
   #link: WebSocket | undefined
   #outputs = 0
   #hellos = 0
+  #exits = 0
   #closed = 0
 
   private constructor(options: FakeControlPlaneOptions) {
@@ -166,6 +169,10 @@ export class FakeControlPlane {
   }
 
   #message(link: WebSocket, message: LinkUp): void {
+    if (message.type === 'exit' && this.#options.takeExit?.(this.#exits++) === false) {
+      link.terminate()
+      return
+    }
     this.messages.push(message)
     if (message.type === 'hello' && (this.#options.answerHello?.(this.#hellos++) ?? true))
       link.send(

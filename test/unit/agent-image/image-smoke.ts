@@ -1,5 +1,5 @@
 /**
- * The built image under a real engine: `node container-images/agent/smoke-test.ts IMAGE`, with DOCKER_HOST naming the engine. The
+ * The built image under a real engine: `node test/unit/agent-image/image-smoke.ts IMAGE`, with DOCKER_HOST naming the engine. The
  * control plane is a fake on this machine, which containers on the bridge reach by the bridge's own address. Ends with 1 at
  * the first thing that is not as it should be.
  */
@@ -7,9 +7,9 @@ import assert from 'node:assert/strict'
 import { execFile } from 'node:child_process'
 import { setTimeout as delay } from 'node:timers/promises'
 import { promisify } from 'node:util'
-import { createScriptedModel } from '../../local/scripted-model/server.ts'
-import { STOP_TIMEOUT_SECONDS } from '../../shared/contracts/limits.ts'
-import { FakeControlPlane, type Welcome } from '../../test/unit/agent-image/fake-control-plane.ts'
+import { createScriptedModel } from '../../../local/scripted-model/server.ts'
+import { STOP_TIMEOUT_SECONDS } from '../../../shared/contracts/limits.ts'
+import { FakeControlPlane, type Welcome } from './fake-control-plane.ts'
 
 const DOCKER = process.env.DOCKER ?? 'docker'
 const image = process.argv[2] ?? 'covibes-agent'
