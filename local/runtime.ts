@@ -21,7 +21,8 @@ import { type FunctionConfiguration, functionsOf } from './lambda/function-confi
 import { createLambda, type Lambda } from './lambda/lambda.ts'
 import { createSecretsManager, type SecretsManager } from './secrets-manager/secrets-manager.ts'
 import { createSqs, type Sqs } from './sqs/sqs.ts'
-import { createWebSocketApi, type WebSocketApi, type WebSocketApiOptions } from './websocket-api/websocket-api.ts'
+import type { WebSocketApiOptions } from './websocket-api/options.ts'
+import { createWebSocketApi, type WebSocketApi } from './websocket-api/websocket-api.ts'
 
 export interface RuntimeOptions {
   /** The synthesized app (`cdk.out`). */

@@ -57,7 +57,7 @@ describe('an agent ends', () => {
   it('by SIGKILL: killed, with the signal', async () => {
     const id = await runningAgent('')
     await socket.connectTerminal(id)
-    await socket.seen(id, '$')
+    await socket.seen(id, 'mock>')
     expect(await member.call('POST', `/api/agents/${id}/signal`, { signal: 'SIGKILL' })).toMatchObject({ status: 200 })
     await endsAs(id, 'killed', expect.stringContaining('SIGKILL'), 137)
   })

@@ -52,15 +52,16 @@ export function describeTaskEnd(record: Environment, task: ObservedTask): TaskEn
     return { status: 'killed', ...code, reason: platformSays || 'the task was stopped from outside' }
   if (exitCode === undefined)
     return { status: 'failed', reason: platformSays || 'the container ended without an exit code' }
-  if (record.exitReport?.reason)
-    return { status: 'failed', exitCode, reason: `${record.exitReport.reason} (exit code ${exitCode})` }
 
+  // The container's own words, when it knows more than the code says (no model key, a clone that failed).
+  const own = record.exitReport?.reason
   const signal = record.exitReport?.signal ?? signalOfExitCode(exitCode)
   if (signal)
     return {
       status: ENDING_SIGNALS.includes(signal) ? 'killed' : 'failed',
       exitCode,
-      reason: `${ENDING_SIGNALS.includes(signal) ? 'killed' : 'crashed'} by ${signal} (exit code ${exitCode})`,
+      reason: `${own ?? `${ENDING_SIGNALS.includes(signal) ? 'killed' : 'crashed'} by ${signal}`} (exit code ${exitCode})`,
     }
+  if (own) return { status: 'failed', exitCode, reason: `${own} (exit code ${exitCode})` }
   return { status: 'failed', exitCode, reason: [`exit code ${exitCode}`, detail].filter(Boolean).join('; ') }
 }
