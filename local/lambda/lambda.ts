@@ -1,4 +1,6 @@
 import { randomBytes, randomUUID } from 'node:crypto'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
 import { ACCOUNT_ID, REGION } from '../assembly/account.ts'
 import { AwsError } from '../common/aws-error.ts'
 import type { AwsCall, Disturbance } from '../common/aws-json-server.ts'
@@ -30,6 +32,8 @@ export interface LambdaOptions {
   readonly retryDelaysMs?: readonly number[] | undefined
   /** The most asynchronous events that wait for one function; default 10,000. */
   readonly maxQueuedEvents?: number | undefined
+  /** Where compiled code is kept for later cold starts, which it makes a third cheaper; default in the temporary directory. */
+  readonly compileCacheDirectory?: string | undefined
   /** Whether an environment stands still between invocations, as on AWS; default true. */
   readonly freeze?: boolean | undefined
 }
@@ -72,6 +76,7 @@ interface RunningEnvironment {
   callsInInvocation: number
 }
 
+const COMPILE_CACHE_DIRECTORY = join(tmpdir(), 'local-lambda-compile-cache')
 const ACCESS_KEY_PREFIX = 'AKIALOCAL'
 
 /** Runs Lambda functions from their bundles in worker threads, one invocation per environment at a time. */
@@ -164,7 +169,7 @@ class LocalLambda implements Lambda {
   }
 
   metrics(): Readonly<Record<string, FunctionMetrics>> {
-    return Object.fromEntries([...this.#functions].map(([name, { counters }]) => [name, counters]))
+    return Object.fromEntries([...this.#functions].map(([name, { counters }]) => [name, counters.snapshot()]))
   }
 
   async close(): Promise<void> {
@@ -276,6 +281,7 @@ class LocalLambda implements Lambda {
         logStreamName,
       },
       variables: {
+        NODE_COMPILE_CACHE: this.#options.compileCacheDirectory ?? COMPILE_CACHE_DIRECTORY,
         ...this.#options.endpointVariables?.(),
         ...configuration.environment,
         ...runtimeVariables(configuration, accessKeyId, logGroupName, logStreamName),
