@@ -137,6 +137,10 @@ export class Agent implements StatusSource {
   }
 
   #welcome(message: Welcome): void {
+    const { base } = this.#console.output
+    // What was acknowledged is not kept here, so nobody can fill the gap; it has to be seen.
+    if (message.acknowledged < base)
+      this.#log('WARN', 'The log lacks acknowledged output', { acknowledged: base, logged: message.acknowledged })
     this.#console.linkUp(message.acknowledged, message.terminal)
     if (this.#phase === 'connecting' && !this.#stopping) {
       this.#log('INFO', 'The link is up', { program: message.agent.program })
