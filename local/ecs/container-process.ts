@@ -11,8 +11,8 @@ export interface ContainerProcessOptions {
   readonly directory: string
   /** The whole environment; nothing of this process's own is added. */
   readonly environment: Readonly<Record<string, string>>
-  /** The `NAME=value` in `environment` by which all its processes are found again. */
-  readonly mark: string
+  /** Those `NAME=value` in `environment` by which all its processes are found again. */
+  readonly marks: readonly string[]
   readonly logFile: string
   readonly onLine: (line: string, stream: 'stdout' | 'stderr') => void
 }
@@ -60,7 +60,7 @@ export async function startContainerProcess(options: ContainerProcessOptions): P
   const pid = child.pid as number
   const output = captureOutput(child, options)
   const exited = exit.then(async (code) => {
-    const left = await killRemains(pid, options.mark)
+    const left = await killRemains(pid, options.marks)
     if (left.length > 0) options.onLine(`The processes ${left.join(', ')} of the container do not end`, 'stderr')
     await output.drained()
     return code

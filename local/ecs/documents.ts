@@ -84,13 +84,15 @@ function common(task: Task): Record<string, unknown> {
 }
 
 function containerCommon(task: Task, container: Container): Record<string, unknown> {
+  // What is known only when the image is there.
+  const { imageDigest, runtimeId } = task.pullStoppedAt === undefined ? {} : container
   return defined({
     containerArn: container.containerArn,
     taskArn: task.taskArn,
     name: container.name,
     image: container.image,
-    imageDigest: container.runtimeId === undefined ? undefined : container.imageDigest,
-    runtimeId: container.runtimeId,
+    imageDigest,
+    runtimeId,
     lastStatus: container.lastStatus,
     exitCode: container.exitCode,
     reason: container.reason,

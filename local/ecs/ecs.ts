@@ -1,5 +1,11 @@
 import { AwsError } from '../common/aws-error.ts'
-import { type AwsCall, createAwsJsonServer, type Disturbance, type OnRequest } from '../common/aws-json-server.ts'
+import {
+  type AwsCall,
+  type AwsJsonServer,
+  createAwsJsonServer,
+  type Disturbance,
+  type OnRequest,
+} from '../common/aws-json-server.ts'
 import { createFaults, type Faults } from '../faults/faults.ts'
 import { createClusters } from './clusters.ts'
 import type { ServiceEvent } from './documents.ts'
@@ -76,6 +82,7 @@ export async function createEcs(options: EcsOptions): Promise<Ecs> {
     stoppedRetentionMs: options.stoppedRetentionMs ?? HOUR_MS,
     now,
     registered: () => definitions.registered(),
+    onDefect,
     emit: (event) =>
       faults.disturbEvent(event, (arrived) => {
         if (!closed) options.onEvent(arrived)
@@ -144,23 +151,25 @@ export async function createEcs(options: EcsOptions): Promise<Ecs> {
     return undefined
   }
 
-  await store.recover()
-  const server = await createAwsJsonServer({
-    services: [
-      {
-        name: 'ecs',
-        target: 'AmazonEC2ContainerServiceV20141113',
-        version: '1.1',
-        operations: {
-          ...ecsOperations({ clusters, definitions, store, runOf: (task) => runs.get(task.taskArn) }),
-          RunTask: (input: RunTaskInput, call) => runTask(input, runTaskDeps, refusals.get(call)),
-        },
-      },
-    ],
-    onRequest: disturb,
-    port: options.port,
-    onDefect: (_call, error) => onDefect(error),
+  const operations = {
+    ...ecsOperations({ clusters, definitions, store, runOf: (task) => runs.get(task.taskArn) }),
+    RunTask: (input: RunTaskInput, call: AwsCall) => runTask(input, runTaskDeps, refusals.get(call)),
+  }
+  const server = await serve().catch(async (error: unknown) => {
+    await metadata.close()
+    await store.close()
+    throw error
   })
+
+  async function serve(): Promise<AwsJsonServer> {
+    await store.recover()
+    return createAwsJsonServer({
+      services: [{ name: 'ecs', target: 'AmazonEC2ContainerServiceV20141113', version: '1.1', operations }],
+      onRequest: disturb,
+      port: options.port,
+      onDefect: (_call, error) => onDefect(error),
+    })
+  }
 
   function runOf(taskArn: string): TaskRun {
     const run = runs.get(taskArn)

@@ -54,8 +54,8 @@ export interface EnvironmentParts {
 /**
  * The environment of a container's process. From weakest to strongest: what the machine must give (PATH, HOME, LANG),
  * the image's ENV, the container definition, RunTask's override, secrets, and last what the platform sets: AWS_REGION,
- * AWS_DEFAULT_REGION, AWS_EXECUTION_ENV, ECS_CONTAINER_METADATA_URI_V4. HOST is the task's own address, to be listened
- * on: tasks share this machine's ports. Nothing of this process's environment but PATH and LANG goes in.
+ * AWS_DEFAULT_REGION, AWS_EXECUTION_ENV, ECS_CONTAINER_METADATA_URI_V4, and HOST, the task's own address to listen on,
+ * because tasks share this machine's ports. Nothing of this process's environment but PATH and LANG goes in.
  */
 export function containerEnvironment(parts: EnvironmentParts): Record<string, string> {
   const { image, definition, override, secrets, volumes, home, address, metadataUri, place } = parts
@@ -64,7 +64,6 @@ export function containerEnvironment(parts: EnvironmentParts): Record<string, st
     PATH: `${dirname(process.execPath)}:${process.env.PATH ?? '/usr/local/bin:/usr/bin:/bin'}`,
     HOME: home,
     LANG: process.env.LANG ?? 'C.UTF-8',
-    HOST: address,
     ...image.environment,
   }
   for (const { name, value } of [...(definition.environment ?? []), ...(override?.environment ?? [])])
@@ -76,6 +75,7 @@ export function containerEnvironment(parts: EnvironmentParts): Record<string, st
     AWS_DEFAULT_REGION: place.region,
     AWS_EXECUTION_ENV: 'AWS_ECS_FARGATE',
     ECS_CONTAINER_METADATA_URI_V4: metadataUri,
+    HOST: address,
   }
 }
 

@@ -35,17 +35,17 @@ async function readProc(path: string): Promise<string | undefined> {
 }
 
 /**
- * The processes, other than this one, whose environment holds this `NAME=value`. It finds those that left their process
- * group, as every child of a pseudoterminal does. Linux only; empty elsewhere.
+ * The processes, other than this one, whose environment holds any of these `NAME=value`. It finds those that left their
+ * process group, as every child of a pseudoterminal does. Linux only; empty elsewhere.
  */
-export async function processesWithEnvironment(assignment: string): Promise<number[]> {
+export async function processesWithEnvironment(assignments: readonly string[]): Promise<number[]> {
   if (process.platform !== 'linux') return []
   const pids = (await readdir('/proc')).filter((name) => /^\d+$/.test(name)).map(Number)
   const found = await Promise.all(
     pids.map(async (pid) => {
       if (pid === process.pid) return undefined
       const environment = await readProc(`/proc/${pid}/environ`)
-      return environment?.split('\0').includes(assignment) ? pid : undefined
+      return environment?.split('\0').some((each) => assignments.includes(each)) ? pid : undefined
     }),
   )
   return found.filter((pid) => pid !== undefined)
@@ -65,11 +65,11 @@ export function signal(pid: number, name: NodeJS.Signals): boolean {
 
 /**
  * Kills what is left of a container when its first process has ended, as a container's end takes all its processes with
- * it: its process group, and whoever carries its mark in the environment. Gives back those that do not end.
+ * it: its process group, and whoever carries one of its marks in the environment. Gives back those that do not end.
  */
-export async function killRemains(group: number, mark: string): Promise<number[]> {
+export async function killRemains(group: number, marks: readonly string[]): Promise<number[]> {
   signal(-group, 'SIGKILL')
-  return killMarked(mark)
+  return killMarked(marks)
 }
 
 /** How often it is looked again, and the time between. */
@@ -77,13 +77,13 @@ const MAX_ROUNDS = 200
 const ROUND_MS = 10
 
 /**
- * Kills everyone who carries the mark, and waits until they are gone: a process may fork while its fellows are being
+ * Kills everyone who carries a mark, and waits until they are gone: a process may fork while its fellows are being
  * found, and takes a moment to die. Gives back those that will not, which only a process in the kernel's hands does.
  */
-async function killMarked(mark: string): Promise<number[]> {
+async function killMarked(marks: readonly string[]): Promise<number[]> {
   const dying = new Set<number>()
   for (let round = 0; round < MAX_ROUNDS; round += 1) {
-    for (const pid of await processesWithEnvironment(mark)) {
+    for (const pid of await processesWithEnvironment(marks)) {
       signal(pid, 'SIGKILL')
       dying.add(pid)
     }
@@ -99,11 +99,12 @@ export interface RecordedProcess {
   readonly pid: number
   /** `processStart` of it; undefined when it had ended before that could be read. */
   readonly start: string | undefined
-  readonly mark: string
+  /** See `processesWithEnvironment`. */
+  readonly marks: readonly string[]
 }
 
 /**
- * Kills a recorded process with its group and everything that carries its mark; never another with the same id. Rejects
+ * Kills a recorded process with its group and everything that carries a mark of its; never another with the same id. Rejects
  * when some do not end.
  */
 export async function killRecorded(recorded: RecordedProcess): Promise<void> {
@@ -111,6 +112,6 @@ export async function killRecorded(recorded: RecordedProcess): Promise<void> {
     signal(-recorded.pid, 'SIGKILL')
     signal(recorded.pid, 'SIGKILL')
   }
-  const left = await killMarked(recorded.mark)
+  const left = await killMarked(recorded.marks)
   if (left.length > 0) throw new Error(`The processes ${left.join(', ')} of an earlier run do not end`)
 }

@@ -56,9 +56,20 @@ export function taskDirectory(stateDir: string, taskArn: string): string {
   return join(stateDir, 'tasks', taskIdOf(taskArn))
 }
 
-/** The mark by which all processes of a container are found: see `processesWithEnvironment`. */
-export function containerMark(metadataUri: string): string {
-  return `ECS_CONTAINER_METADATA_URI_V4=${metadataUri}`
+/** A container's own HOME. */
+function homeDirectory(stateDir: string, taskArn: string, container: Container): string {
+  return join(taskDirectory(stateDir, taskArn), 'homes', container.runtimeId ?? container.name)
+}
+
+/**
+ * The marks by which all processes of a container are found (see `processesWithEnvironment`): a program that starts others
+ * with an environment of its own making passes on HOME, if nothing else. Both are unlike those of any other container.
+ */
+export function containerMarks(task: Task, container: Container, host: TaskHost): string[] {
+  return [
+    `ECS_CONTAINER_METADATA_URI_V4=${host.metadataUri(container.runtimeId ?? '')}`,
+    `HOME=${homeDirectory(host.stateDir, task.taskArn, container)}`,
+  ]
 }
 
 /** Finds every image of a task, as the pull does. Throws `StartFailed`. */
@@ -98,6 +109,8 @@ export async function prepareVolumes(
   host: TaskHost,
 ): Promise<VolumeDirectories> {
   const scratch = taskDirectory(host.stateDir, task.taskArn)
+  // What a task writes is nobody else's business on a machine with several users.
+  await mkdir(scratch, { recursive: true, mode: 0o700 })
   const volumes = new Map<string, string>()
   for (const { name, efsVolumeConfiguration: efs } of definition.volumes)
     try {
@@ -121,7 +134,7 @@ export async function startContainer(
   host: TaskHost,
 ): Promise<RunningContainer> {
   const scratch = taskDirectory(host.stateDir, task.taskArn)
-  const home = join(scratch, 'home')
+  const home = homeDirectory(host.stateDir, task.taskArn, container)
   await mkdir(home, { recursive: true })
   const override = task.overrides.containerOverrides?.find(({ name }) => name === container.name)
   const metadataUri = host.metadataUri(container.runtimeId ?? '')
@@ -140,7 +153,7 @@ export async function startContainer(
       command: containerCommand(parts.image, definition, override),
       directory,
       environment,
-      mark: containerMark(metadataUri),
+      marks: containerMarks(task, container, host),
       logFile: join(scratch, `${container.name}.log`),
       onLine: (line, stream) => host.onLog({ taskArn: task.taskArn, container: container.name, stream, line }),
     })

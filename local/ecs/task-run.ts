@@ -2,7 +2,7 @@ import type { Faults } from '../faults/faults.ts'
 import { runHealthCheck } from './health-check.ts'
 import { REASONS } from './reasons.ts'
 import {
-  containerMark,
+  containerMarks,
   prepareVolumes,
   pullImages,
   pullSecrets,
@@ -78,13 +78,23 @@ export function startTaskRun(task: Task, definition: TaskDefinition, deps: TaskR
 
   async function live(): Promise<void> {
     try {
+      await startAndWait()
+      await end()
+    } catch (error) {
+      // A defect must not leave processes of which nobody knows any more.
+      await stopContainers(0)
+      throw error
+    }
+  }
+
+  async function startAndWait(): Promise<void> {
+    try {
       await start()
       await Promise.race([stop.promise, essentialExited.promise])
     } catch (error) {
       if (!(error instanceof StartFailed)) throw error
-      await failToStart(error.message)
+      failToStart(error.message)
     }
-    await end()
   }
 
   async function start(): Promise<void> {
@@ -121,15 +131,15 @@ export function startTaskRun(task: Task, definition: TaskDefinition, deps: TaskR
       const declared = definition.containerDefinitions.find(({ name }) => name === container.name)
       const image = images.get(container.name)
       if (!declared || !image) throw new Error(`The task definition has no container ${container.name}`)
-      const mark = containerMark(host.metadataUri(container.runtimeId ?? ''))
+      const marks = containerMarks(task, container, host)
       // Written down before it exists, so that it is found after a crash at any moment.
-      await store.recordProcess(task.taskArn, { pid: 0, start: undefined, mark })
+      await store.recordProcess(task.taskArn, { pid: 0, start: undefined, marks })
       const parts = { image, secrets: secrets.get(container.name) ?? {}, volumes }
       const started = await startContainer(task, container, declared, parts, host)
       running.set(container.name, started)
       container.lastStatus = 'RUNNING'
       const { pid, start } = started.process
-      await store.recordProcess(task.taskArn, { pid, start, mark })
+      await store.recordProcess(task.taskArn, { pid, start, marks })
       started.process.exited.then((exitCode) => containerExited(container, exitCode)).catch(deps.onDefect)
       watchHealth(started)
     }
@@ -156,7 +166,7 @@ export function startTaskRun(task: Task, definition: TaskDefinition, deps: TaskR
     else await change(settle)
   }
 
-  async function failToStart(reason: string): Promise<void> {
+  function failToStart(reason: string): void {
     task.stopCode ??= 'TaskFailedToStart'
     task.stoppedReason ??= reason
     for (const container of task.containers) if (!running.has(container.name)) container.reason = reason
@@ -214,7 +224,7 @@ export function startTaskRun(task: Task, definition: TaskDefinition, deps: TaskR
     task,
     async requestStop(stopCode, reason) {
       if (task.desiredStatus === 'STOPPED') return
-      await change(() => {
+      const written = change(() => {
         task.desiredStatus = 'STOPPED'
         task.stopCode = stopCode
         task.stoppedReason = reason
@@ -222,7 +232,8 @@ export function startTaskRun(task: Task, definition: TaskDefinition, deps: TaskR
         // StopTask deletes a task's tags. Source: the API reference of StopTask.
         if (stopCode === 'UserInitiated') task.tags = []
       })
-      stop.resolve()
+      // Also when it cannot be written: a task that counts as stopping must stop.
+      await written.finally(stop.resolve)
     },
     async killForMemory(containerName) {
       const target = running.get(containerName)

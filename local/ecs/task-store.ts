@@ -17,8 +17,14 @@ export interface UsedToken {
   readonly usedAt: number
 }
 
+/** The form of `ecs.json`; raised when it changes. */
+const STATE_VERSION = 1
+/** Stopped tasks kept at most, so that an hour of many short ones does not make every write long. */
+const MAX_STOPPED_TASKS = 1_000
+
 /** What `ecs.json` holds. */
 interface State {
+  readonly version: typeof STATE_VERSION
   readonly tasks: readonly Task[]
   readonly tokens: readonly UsedToken[]
   readonly processes: readonly (RecordedProcess & { readonly taskArn: string })[]
@@ -63,21 +69,26 @@ export async function openTaskStore(options: {
   readonly emit: (event: ServiceEvent) => void
   /** The definitions registered by call, to be written down. */
   readonly registered: () => readonly TaskDefinition[]
+  readonly onDefect: (error: unknown) => void
 }): Promise<TaskStore> {
   const { stateDir, now } = options
   const path = join(stateDir, 'ecs.json')
   const before = (await readStateFile(path)) as State | undefined
+  if (before && before.version !== STATE_VERSION)
+    throw new Error(`${path} is of version ${before.version}, not ${STATE_VERSION}; start afresh with --reset`)
   const tasks = new Map<string, Task>((before?.tasks ?? []).map((task) => [task.taskArn, task]))
   const tokens = new Map<string, UsedToken>()
   const processes = new Map<string, RecordedProcess & { taskArn: string }>()
   const forgetting = new Map<string, NodeJS.Timeout>()
   const tokenKey = (cluster: string, token: string) => `${cluster} ${token}`
+  const keyOf = ({ marks }: RecordedProcess) => marks.join(' ')
   for (const used of before?.tokens ?? []) tokens.set(tokenKey(used.cluster, used.token), used)
-  for (const process of before?.processes ?? []) processes.set(process.mark, process)
+  for (const process of before?.processes ?? []) processes.set(keyOf(process), process)
 
   const file = createStateFile(
     path,
     (): State => ({
+      version: STATE_VERSION,
       tasks: [...tasks.values()],
       tokens: [...tokens.values()],
       processes: [...processes.values()],
@@ -87,9 +98,17 @@ export async function openTaskStore(options: {
 
   function forgetLater(task: Task): void {
     const left = Math.max(0, (task.stoppedAt ?? now()) + options.stoppedRetentionMs - now())
-    const timer = setTimeout(() => void forget(task), left)
+    const timer = setTimeout(() => void forget(task).catch(options.onDefect), left)
     timer.unref()
     forgetting.set(task.taskArn, timer)
+    // Tasks are forgotten in the order in which they stopped.
+    for (const taskArn of forgetting.keys()) {
+      const oldest = tasks.get(taskArn)
+      if (forgetting.size <= MAX_STOPPED_TASKS || !oldest) break
+      clearTimeout(forgetting.get(taskArn))
+      forgetting.delete(taskArn)
+      void forget(oldest).catch(options.onDefect)
+    }
   }
 
   async function forget(task: Task): Promise<void> {
@@ -149,7 +168,14 @@ export async function openTaskStore(options: {
       for (const task of added) tasks.set(task.taskArn, task)
       if (token) tokens.set(tokenKey(token.cluster, token.token), token)
       const events = added.map((task) => taskStateChangeEvent(task, options.place))
-      await file.save()
+      try {
+        await file.save()
+      } catch (error) {
+        // Nobody will run them: the caller is told that the call failed.
+        for (const { taskArn } of added) tasks.delete(taskArn)
+        if (token) tokens.delete(tokenKey(token.cluster, token.token))
+        throw error
+      }
       for (const event of events) options.emit(event)
     },
     change,
@@ -158,11 +184,11 @@ export async function openTaskStore(options: {
       return used && used.usedAt + TOKEN_LIFE_MS > now() ? used : undefined
     },
     async recordProcess(taskArn, process) {
-      processes.set(process.mark, { ...process, taskArn })
+      processes.set(keyOf(process), { ...process, taskArn })
       await file.save()
     },
     forgetProcesses(taskArn) {
-      for (const [mark, process] of processes) if (process.taskArn === taskArn) processes.delete(mark)
+      for (const [key, process] of processes) if (process.taskArn === taskArn) processes.delete(key)
     },
     registered: before?.taskDefinitions ?? [],
     save: file.save,

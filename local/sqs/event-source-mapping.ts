@@ -1,3 +1,4 @@
+import { setTimeout } from 'node:timers/promises'
 import { REGION } from '../assembly/account.ts'
 import { matchesFilter, type RecordFilter } from './filter-criteria.ts'
 import { md5, md5OfAttributes } from './message-attributes.ts'
@@ -28,6 +29,7 @@ export interface MappingConfiguration {
 
 /** Batches of one mapping that run at once, unless it says. On AWS up to 1,250. */
 const DEFAULT_CONCURRENCY = 20
+const REST_MS = 1_000
 
 /** Reads `AWS::Lambda::EventSourceMapping` of a queue; undefined when it is disabled or of another source. */
 export function mappingConfiguration({ logicalId, properties }: TemplateResource): MappingConfiguration | undefined {
@@ -102,13 +104,21 @@ export function startMapping(
     while (!signal.aborted) {
       // A place first: a message taken without one would wait in flight and use up its visibility timeout.
       while (running.size >= mapping.maximumConcurrency) await Promise.race(running)
-      const batch = await gather()
+      const batch = await gather().catch(rest)
       if (batch.length === 0) continue
       const work = carry(batch)
         .catch((error: unknown) => onFailure(mapping, error))
         .finally(() => running.delete(work))
       running.add(work)
     }
+  }
+
+  /** After a queue that cannot be read, as with a full disk. */
+  async function rest(error: unknown): Promise<Received[]> {
+    onFailure(mapping, error)
+    // Cut short when the mapping closes.
+    await setTimeout(REST_MS, undefined, { signal }).catch(() => undefined)
+    return []
   }
 
   async function gather(): Promise<Received[]> {

@@ -77,6 +77,7 @@ export async function openQueueLog(path: string | undefined): Promise<QueueLog> 
   let liveBytes = 0
   let pending: string[] = []
   let underWay: Promise<void> | undefined
+  let torn = false
 
   async function compact(): Promise<void> {
     await file?.close()
@@ -93,12 +94,16 @@ export async function openQueueLog(path: string | undefined): Promise<QueueLog> 
   }
 
   async function write(): Promise<void> {
-    while (pending.length > 0) {
+    while (pending.length > 0 || torn) {
       const text = pending.join('')
       pending = []
-      await file?.writeFile(text)
+      // Until it has succeeded the file may end in a part of a line; writing it afresh mends that, and loses nothing.
+      const afresh = torn || bytes > 2 * liveBytes + COMPACT_AFTER_BYTES
+      torn = true
+      if (afresh) await compact()
+      else await file?.writeFile(text)
+      torn = false
       bytes += Buffer.byteLength(text)
-      if (bytes > 2 * liveBytes + COMPACT_AFTER_BYTES) await compact()
     }
   }
 

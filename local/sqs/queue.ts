@@ -47,6 +47,8 @@ export interface QueueDependencies {
   readonly deadLetterQueue: (arn: string) => Queue | undefined
   /** The next of ever rising numbers, over all queues and restarts. */
   readonly nextSequence: () => bigint
+  /** Told of a change that could not be written down and that no caller waits for. */
+  readonly onDefect: (error: unknown) => void
 }
 
 interface Waiter {
@@ -121,7 +123,7 @@ export function createQueue(
     for (const message of [...all.values()]) {
       if (message.sentAt + configuration.retentionMs > now()) continue
       forget(message)
-      void log.remove(name, message.id)
+      log.remove(name, message.id).catch(deps.onDefect)
     }
     watchExpiry()
   }

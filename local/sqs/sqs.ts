@@ -24,6 +24,8 @@ export interface SqsOptions {
   readonly onMappingFailure?: (mapping: MappingConfiguration, reason: unknown) => void
   readonly onRequest?: OnRequest
   readonly port?: number
+  /** Told of what should never happen, such as a log that cannot be written. Default: standard error. */
+  readonly onDefect?: (error: unknown) => void
 }
 
 /** A running Amazon SQS endpoint. */
@@ -48,6 +50,7 @@ export interface Sqs {
 /** Starts an Amazon SQS endpoint; messages, delays and receive counts survive a restart when there is a `stateDir`. */
 export async function createSqs(options: SqsOptions = {}): Promise<Sqs> {
   const log = await openQueueLog(options.stateDir === undefined ? undefined : join(options.stateDir, 'sqs.log'))
+  const onDefect = options.onDefect ?? ((error: unknown) => console.error('The local sqs failed:', error))
   const queues = new Map<string, Queue>()
   const mappings: RunningMapping[] = []
   let sequence = BigInt(Date.now()) * 1_000_000n
@@ -74,6 +77,7 @@ export async function createSqs(options: SqsOptions = {}): Promise<Sqs> {
     ],
     onRequest: options.onRequest,
     port: options.port,
+    onDefect: (_call, error) => onDefect(error),
   })
 
   return {
@@ -90,6 +94,7 @@ export async function createSqs(options: SqsOptions = {}): Promise<Sqs> {
             sequence += 1n
             return sequence
           },
+          onDefect,
         })
         queues.set(configuration.name, queue)
       }

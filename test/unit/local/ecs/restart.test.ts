@@ -1,16 +1,20 @@
 import { type ChildProcess, spawn } from 'node:child_process'
 import { existsSync } from 'node:fs'
-import { readFile, writeFile } from 'node:fs/promises'
+import { mkdir, readFile, rmdir, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
-import { DescribeTasksCommand } from '@aws-sdk/client-ecs'
+import { DescribeTasksCommand, ListTasksCommand, StopTaskCommand } from '@aws-sdk/client-ecs'
 import { expect, onTestFinished, test } from 'vitest'
 import { killRecorded, processStart } from '../../../../local/ecs/processes.ts'
-import { detailsOf, folder, image, runOne, startEcs, template, witness } from './support.ts'
+import { clientOf, detailsOf, folder, image, runOne, startEcs, template, witness } from './support.ts'
 
-/** A program that starts a child in a session of its own, as a pseudoterminal does, and says both ids. */
+/**
+ * A program that starts a child in a session of its own, as a pseudoterminal does, with an environment of its own making,
+ * as the agent does; it says both ids.
+ */
 const FAMILY = `
   import { spawn } from 'node:child_process'
-  const child = spawn(process.execPath, ['-e', 'setInterval(() => {}, 1000)'], { detached: true, stdio: 'ignore' })
+  const env = { PATH: process.env.PATH, HOME: process.env.HOME }
+  const child = spawn(process.execPath, ['-e', 'setInterval(() => {}, 1000)'], { detached: true, stdio: 'ignore', env })
   child.once('spawn', () => console.log('up', process.pid, child.pid))
   setInterval(() => {}, 1000)`
 
@@ -120,7 +124,6 @@ function said(child: ChildProcess, word: string): Promise<string> {
 test('after the runtime was killed, the next one kills what it left, and reports the task', async () => {
   const stateDir = await folder()
   const killed = await endpointProcess(stateDir)
-  const { clientOf } = await import('./support.ts')
   const up = said(killed.process, 'up')
   const { taskArn } = await runOne(clientOf(killed.url))
   const pids = (await up).split(' ').map(Number)
@@ -144,10 +147,39 @@ test('a process that has got a recorded id meanwhile is left alone', async () =>
   const other = spawn(process.execPath, ['-e', 'setInterval(() => {}, 1000)'], { detached: true, stdio: 'ignore' })
   onTestFinished(() => void other.kill('SIGKILL'))
   const pid = other.pid ?? 0
-  await killRecorded({ pid, start: 'another start', mark: 'NAME=nobody' })
+  await killRecorded({ pid, start: 'another start', marks: ['NAME=nobody'] })
   expect(await alive([pid])).toEqual([pid])
-  await killRecorded({ pid, start: await processStart(pid), mark: 'NAME=nobody' })
+  await killRecorded({ pid, start: await processStart(pid), marks: ['NAME=nobody'] })
   await expect.poll(() => alive([pid])).toEqual([])
+})
+
+test('while the state cannot be written, calls fail, and no task is left that nobody knows', async () => {
+  const defects: unknown[] = []
+  const { client, lines, until, ecs, stateDir } = await startEcs(FAMILY, { onDefect: (error) => defects.push(error) })
+  const { taskArn } = await runOne(client)
+  const { line } = await until(() => lines.find((each) => each.line.startsWith('up')))
+  const list = async (desiredStatus: 'RUNNING' | 'STOPPED') =>
+    (await client.send(new ListTasksCommand({ cluster: 'containers', desiredStatus }))).taskArns
+
+  const obstacle = join(stateDir, 'ecs.json.new')
+  await mkdir(obstacle)
+  await expect(runOne(client)).rejects.toThrow('EISDIR')
+  expect(await list('RUNNING')).toEqual([taskArn])
+  await expect(client.send(new StopTaskCommand({ cluster: 'containers', task: taskArn }))).rejects.toThrow('EISDIR')
+  await ecs.idle()
+  expect(await alive(idsOf(line))).toEqual([])
+  expect(defects.length).toBeGreaterThan(0)
+  await rmdir(obstacle)
+  await ecs.close()
+
+  const after = await startEcs(FAMILY, { stateDir })
+  expect(detailsOf(after.events, taskArn)).toMatchObject([{ lastStatus: 'STOPPED' }])
+})
+
+test('a state file of another version is told', async () => {
+  const stateDir = await folder()
+  await writeFile(join(stateDir, 'ecs.json'), '{"version":99,"tasks":[]}')
+  await expect(startEcs('', { stateDir })).rejects.toThrow('is of version 99, not 1; start afresh with --reset')
 })
 
 test('a state file that is not JSON is told, not overwritten', async () => {

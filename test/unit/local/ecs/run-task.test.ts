@@ -1,7 +1,7 @@
 import { DescribeTasksCommand, type ECSClient, RunTaskCommand, type RunTaskCommandInput } from '@aws-sdk/client-ecs'
 import { describe, expect, test } from 'vitest'
 import { isFargateSize } from '../../../../local/ecs/fargate-sizes.ts'
-import { CLUSTER_ARN, DEFINITION_ARN, RUN_INPUT, runOne, startEcs, stopped, template } from './support.ts'
+import { CLUSTER_ARN, DEFINITION_ARN, detailsOf, RUN_INPUT, runOne, startEcs, stopped, template } from './support.ts'
 
 const run = (client: ECSClient, input: Partial<RunTaskCommandInput> = {}) =>
   client.send(new RunTaskCommand({ ...RUN_INPUT, ...input }))
@@ -195,18 +195,28 @@ test('containers beside the essential one end with it', async () => {
   const image = (name: string) => ({
     directory: '/tmp',
     entryPoint: [process.execPath, '-e'],
-    command: [name === 'main' ? 'setTimeout(() => process.exit(5), 100)' : FOREVER],
+    command: [
+      name === 'main' ? `process.on('SIGUSR2', () => process.exit(5)); console.log(process.pid); ${FOREVER}` : FOREVER,
+    ],
   })
   const containers = [
     { Name: 'main', Image: 'main' },
     { Name: 'helper', Image: 'helper', Essential: false },
     { Name: 'short', Image: 'short', Essential: false, Command: ['process.exit(0)'] },
   ]
-  const { client, events, until } = await startEcs('', {
+  const { client, events, lines, until } = await startEcs('', {
     resources: [cluster, { ...definition, properties: { ...definition.properties, ContainerDefinitions: containers } }],
     images: image,
   })
   const { taskArn } = await runOne(client)
+  // The end of a container that is not essential is told, and the task goes on.
+  await until(() =>
+    detailsOf(events, taskArn).find(
+      (each) => each.lastStatus === 'RUNNING' && JSON.stringify(each.containers).includes('"exitCode":0'),
+    ),
+  )
+  const { line } = await until(() => lines.find(({ container }) => container === 'main'))
+  process.kill(Number(line), 'SIGUSR2')
   const detail = await until(() => stopped(events, taskArn))
   expect(detail).toMatchObject({ stopCode: 'EssentialContainerExited' })
   const codes = (detail.containers as { name: string; exitCode: number }[]).map(({ name, exitCode }) => [
