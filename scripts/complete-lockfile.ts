@@ -18,6 +18,9 @@ const PackageSchema = z.looseObject({
 const LockfileSchema = z.looseObject({ packages: z.record(z.string(), PackageSchema) })
 export type Lockfile = z.infer<typeof LockfileSchema>
 
+/** Checks without parsing: a parsed object would have its keys in another order. */
+const isLockfile = (read: unknown): read is Lockfile => LockfileSchema.safeParse(read).success
+
 const PLATFORM =
   /(?<os>aix|android|darwin|freebsd|linux|netbsd|openbsd|openharmony|sunos|win32)-(?<cpu>[a-z0-9]+)(?:-(?<abi>[a-z]+))?$/
 
@@ -57,7 +60,9 @@ function entry(name: string, version: string, dev: boolean | undefined) {
 
 if (import.meta.main) {
   const file = join(import.meta.dirname, '..', 'package-lock.json')
-  const { lockfile, added } = completed(LockfileSchema.parse(JSON.parse(readFileSync(file, 'utf8'))))
+  const read: unknown = JSON.parse(readFileSync(file, 'utf8'))
+  if (!isLockfile(read)) throw new Error('package-lock.json is not a lockfile with "packages".')
+  const { lockfile, added } = completed(read)
   if (added.length > 0) writeFileSync(file, `${JSON.stringify(lockfile, null, 2)}\n`)
   console.log(added.length === 0 ? 'package-lock.json is complete' : `added to package-lock.json: ${added.join(', ')}`)
 }
