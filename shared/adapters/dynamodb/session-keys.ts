@@ -7,7 +7,6 @@
  * | a team's sessions                    | Query    pk TEAM#<team>, sk begins_with SESSION#                        |
  * | a terminal's viewers                 | Query    pk TERMINAL#<team>#<agent>, sk begins_with SESSION#            |
  * | what a WebSocket connection is       | GetItem  pk CONNECTION#<connectionId>, sk CONNECTION                    |
- * | the session that a pid names         | GetItem  pk PID#<pid>, sk PID                                           |
  * | open WebSockets to ping              | Query    index ping, pingKey PING#<shard>                               |
  * | a record's link                      | GetItem  pk LINK#<team>#<record>, sk LINK                               |
  *
@@ -22,7 +21,6 @@ import type { Key } from './environment-keys.ts'
 
 export const sessionKey = (sid: string): Key => ({ pk: `SESSION#${sid}`, sk: 'SESSION' })
 export const connectionKey = (connectionId: string): Key => ({ pk: `CONNECTION#${connectionId}`, sk: 'CONNECTION' })
-export const pidKey = (pid: string): Key => ({ pk: `PID#${pid}`, sk: 'PID' })
 export const linkKey = ({ teamId, id }: EnvironmentRef): Key => ({ pk: `LINK#${teamId}#${id}`, sk: 'LINK' })
 
 export const roomPartition = (room: Room): string =>

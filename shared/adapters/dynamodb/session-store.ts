@@ -11,7 +11,6 @@ import {
   connectionKey,
   MEMBER_PREFIX,
   memberKey,
-  pidKey,
   pingShardKey,
   pingShardOf,
   roomPartition,
@@ -29,7 +28,7 @@ const ConnectionSchema: z.ZodType<Connection> = z.discriminatedUnion('kind', [
     base: z.number().int().optional(),
   }),
 ])
-const PidSchema = z.object({ sid: z.string() })
+const MemberSchema = z.object({ sid: z.string() })
 const PingSchema = z.object({ sid: z.string(), connectionId: z.string() })
 const ExpirySchema = z.object({ expiresAt: z.number() })
 
@@ -91,7 +90,7 @@ export function createSessionStore(client: DynamoDBDocumentClient, table: string
           ...(cursor ? { ExclusiveStartKey: decodeCursor(cursor) } : {}),
         }),
       )
-      const sids = Items.filter(isCurrent).map((item) => parse(PidSchema, item).sid)
+      const sids = Items.filter(isCurrent).map((item) => parse(MemberSchema, item).sid)
       return { sids, ...(LastEvaluatedKey ? { cursor: encodeCursor(LastEvaluatedKey) } : {}) }
     },
 
@@ -100,12 +99,6 @@ export function createSessionStore(client: DynamoDBDocumentClient, table: string
     async connection(connectionId) {
       const item = await read(connectionKey(connectionId))
       return item && parse(ConnectionSchema, item)
-    },
-
-    rememberPid: (pid, sid, expiresAt) => write(pidKey(pid), { sid, expiresAt }),
-    async sidOf(pid) {
-      const item = await read(pidKey(pid))
-      return item && parse(PidSchema, item).sid
     },
 
     async pingable(shard, cursor) {

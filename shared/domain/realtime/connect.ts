@@ -7,7 +7,7 @@ import { EVERYTHING } from './batch.ts'
 import { changeAndReply, changeSession, leaveEverything } from './change-session.ts'
 import { decodeOffset, rewound } from './cursors.ts'
 import { deliver } from './deliver.ts'
-import { MEMBERSHIP_RENEWAL_MS, RESUME_HOURS } from './limits.ts'
+import { MEMBERSHIP_RENEWAL_MS } from './limits.ts'
 import { connectErrorPacket, connectPacket } from './packets.ts'
 import type { SocketDeps } from './ports.ts'
 import { enterRooms } from './rooms.ts'
@@ -42,20 +42,21 @@ export async function connect(sid: string, data: unknown, deps: SocketDeps): Pro
 
 /**
  * Ends the session that the `pid` names, so that nobody delivers to it any more, and answers its last state. Undefined: there
- * is none, it is another member's, or it is this one. A session that has been taken over may be taken over again: the client
- * shows its `pid` until it was told a new one, also when the handler that took over has died.
+ * is none, it is another member's, or it is this one.
+ *
+ * A `pid` is the id of one session, so what the client shows is the session of which it has the CONNECT reply, and its
+ * offset cannot be ahead of that session. A session may be taken over again: when the reply of the one that took over was
+ * lost, the client knows nothing of it and shows the earlier `pid` once more.
  */
 async function takeOver(pid: string, sid: string, user: User, deps: SocketDeps): Promise<Session | undefined> {
-  const earlierSid = await deps.sessions.sidOf(pid)
-  if (earlierSid === undefined || earlierSid === sid) return undefined
+  if (pid === sid) return undefined
   const now = deps.clock.now().getTime()
   let before: Session | undefined
   await changeSession(
-    earlierSid,
+    pid,
     (session) => {
-      const isTheirs =
-        session.user?.userId === user.userId && session.user.teamId === user.teamId && session.pid === pid
-      before = isTheirs && session.expiresAt * 1000 > now ? session : undefined
+      const isTheirs = session.user?.userId === user.userId && session.user.teamId === user.teamId
+      before = isTheirs ? session : undefined
       return before && isLive(session) ? ended(session, now) : session
     },
     deps,
@@ -73,7 +74,6 @@ async function establish(
   restored: Session | undefined,
   deps: SocketDeps,
 ): Promise<Session['early']> {
-  const pid = restored?.pid ?? deps.newId()
   const socketId = deps.newId()
   const now = deps.clock.now().getTime()
   if (restored) await enterRooms({ ...restored, sid }, deps)
@@ -84,10 +84,10 @@ async function establish(
       early = []
       if (current.user) return { session: current, replies: [] }
       early = [...current.early].sort((a, b) => a.at - b.at)
-      const known = { ...current, user, pid, early: [], membershipsUntil: now + MEMBERSHIP_RENEWAL_MS }
+      const known = { ...current, user, early: [], membershipsUntil: now + MEMBERSHIP_RENEWAL_MS }
       return {
         session: restored ? { ...known, ...streamsOf(restored) } : known,
-        replies: [{ packet: connectPacket(socketId, pid) }, ...unreadEvents(restored)],
+        replies: [{ packet: connectPacket(socketId, sid) }, ...unreadEvents(restored)],
       }
     },
     deps,
@@ -96,7 +96,6 @@ async function establish(
     if (restored) await leaveEverything({ ...withoutConnection(restored), sid }, deps)
     return []
   }
-  await deps.sessions.rememberPid(session.pid ?? pid, sid, Math.ceil(now / 1000) + RESUME_HOURS * 3600)
   await deliver(sid, EVERYTHING, deps)
   return early
 }

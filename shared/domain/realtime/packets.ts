@@ -79,7 +79,7 @@ function encode(packet: Packet): string {
   return MESSAGE + text
 }
 
-/** `pid` lets the client resume; `sid` is the Socket.IO id, which is not the Engine.IO one (that is a credential). */
+/** `pid`, by which the client resumes, is the Engine.IO session's id; the Socket.IO id `sid` may be shown to others. */
 export const connectPacket = (sid: string, pid: string): string =>
   encode({ type: PacketType.CONNECT, nsp: '/', data: { sid, pid } })
 

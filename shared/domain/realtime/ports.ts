@@ -38,9 +38,6 @@ export interface SessionStore {
   unbind(connectionId: string): Promise<void>
   connection(connectionId: string): Promise<Connection | undefined>
 
-  rememberPid(pid: string, sid: string, expiresAt: number): Promise<void>
-  sidOf(pid: string): Promise<string | undefined>
-
   /** A page of the open WebSockets of a shard; eventually consistent. */
   pingable(
     shard: number,

@@ -10,7 +10,7 @@ const count = z.number().int().min(0)
 /** Milliseconds since the epoch. */
 const instant = z.number()
 
-/** A terminal that this session watches. `index` names it in offsets and is never used again within a `pid`. */
+/** A terminal that this session watches. `index` names it in offsets and is never used again under its `tag`. */
 const SubscriptionSchema = z.object({
   index: count,
   /** Where this viewer began, and what it has been given: cumulative byte positions of the terminal's log. */
@@ -57,8 +57,7 @@ export const SessionSchema = z.object({
   endedAt: instant.optional(),
   /** Of the verified token, since CONNECT. */
   user: UserSchema.optional(),
-  /** Names the session to the client for a resume; `tag` marks offsets that belong to it. */
-  pid: z.string().optional(),
+  /** Marks the offsets that belong to this session and to those that it has been resumed from. */
   tag: z.string(),
   /** Packets that arrived before their CONNECT was handled. */
   early: z.array(z.object({ at: instant, requestId: z.string(), packet: z.string() })),

@@ -77,7 +77,7 @@ async function disconnect(sid: string, deps: SocketDeps): Promise<void> {
     (session) => {
       before = isLive(session) && session.user ? session : undefined
       if (!before) return session
-      const { user: _user, team: _team, pid: _pid, ...rest } = session
+      const { user: _user, team: _team, ...rest } = session
       return { ...rest, terminals: {} }
     },
     deps,

@@ -111,7 +111,7 @@ describe('every connection gets every event exactly once and in commit order', (
   it.each(seeds(1, 12))('with handlers out of order and connections that drop (seed %i)', async (seed) => {
     const { gateway, clients } = await simulate(seed, { ...NO_FAULTS, lostDisconnect: 0.2 })
     expect(gateway.failures).toEqual([])
-    expect(clients.some(({ recoveries }) => recoveries > 0)).toBe(true)
+    expect(clients.some(({ connects }) => connects > 1)).toBe(true)
   })
 
   it.each(seeds(100_000, 12))('with posts that are refused or unclear (seed %i)', async (seed) => {

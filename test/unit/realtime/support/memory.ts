@@ -26,7 +26,6 @@ export function memorySessions(travel: Travel = atOnce, pageSize = 2) {
   const sessions = new Map<string, Session>()
   const rooms = new Map<string, Map<string, number>>()
   const connections = new Map<string, Connection>()
-  const pids = new Map<string, string>()
   const store: SessionStore = {
     create: (session) =>
       through(travel, () => {
@@ -57,8 +56,6 @@ export function memorySessions(travel: Travel = atOnce, pageSize = 2) {
     bind: (id, connection) => through(travel, () => connections.set(id, clone(connection))).then(() => undefined),
     unbind: (id) => through(travel, () => connections.delete(id)).then(() => undefined),
     connection: (id) => through(travel, () => connections.get(id)),
-    rememberPid: (pid, sid) => through(travel, () => pids.set(pid, sid)).then(() => undefined),
-    sidOf: (pid) => through(travel, () => pids.get(pid)),
     pingable: (shard) =>
       through(travel, () => ({
         connections: [...sessions.values()].flatMap(({ sid, opened, endedAt, connectionId }) =>
@@ -66,7 +63,7 @@ export function memorySessions(travel: Travel = atOnce, pageSize = 2) {
         ),
       })),
   }
-  return { store, sessions, rooms, connections, pids }
+  return { store, sessions, rooms, connections }
 }
 
 export function memoryLinks(travel: Travel = atOnce) {
