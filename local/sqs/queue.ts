@@ -145,17 +145,23 @@ export function createQueue(
 
   /** Takes, hides and moves dead letters in one step, without a moment in which another receive could come between. */
   function takeVisible(count: number, visibilityMs: number): { received: Received[]; written: Promise<unknown> } {
-    const received: Received[] = []
+    const taken: Message[] = []
     const moved: Promise<void>[] = []
     const { redrive } = configuration
-    while (received.length < count) {
-      const taken = shelf.take(count - received.length)
-      if (taken.length === 0) break
-      for (const message of taken)
+    for (;;) {
+      const found = taken.length < count ? shelf.take(count - taken.length) : []
+      if (found.length === 0) break
+      for (const message of found) {
         if (redrive && message.receiveCount >= redrive.maxReceiveCount)
           moved.push(moveToDeadLetters(message, redrive.arn))
-        else received.push(hide(message, visibilityMs))
+        else {
+          // Held, so that this receive does not find it again, however short the visibility timeout is.
+          message.hiddenUntil = Number.POSITIVE_INFINITY
+          taken.push(message)
+        }
+      }
     }
+    const received = taken.map((message) => hide(message, visibilityMs))
     return { received, written: Promise.all([...moved, log.flushed()]) }
   }
 

@@ -130,6 +130,24 @@ test('a message that was received too often goes to the dead-letter queue with i
   expect(dead).toMatchObject({ MessageId, Attributes: { DeadLetterQueueSourceArn: arnOf('work') } })
 })
 
+test('a receive gives each message once, however short its visibility timeout, and passes over dead letters', async () => {
+  const dead = { RedrivePolicy: { deadLetterTargetArn: arnOf('dead'), maxReceiveCount: 1 } }
+  const started = await startSqs([
+    queue('work', { VisibilityTimeout: 0, ...dead }),
+    queue('work.fifo', { FifoQueue: true, ContentBasedDeduplication: true, VisibilityTimeout: 0 }),
+    queue('dead'),
+  ])
+  await send(started, 'work', { MessageBody: 'old' })
+  await receive(started, 'work')
+  for (const MessageBody of ['1', '2']) {
+    await send(started, 'work', { MessageBody })
+    await send(started, 'work.fifo', { MessageBody, MessageGroupId: 'g' })
+  }
+  expect(bodies(await receive(started, 'work', { MaxNumberOfMessages: 10 }))).toEqual(['1', '2'])
+  expect(bodies(await receive(started, 'work.fifo', { MaxNumberOfMessages: 10 }))).toEqual(['1', '2'])
+  expect(started.sqs.queue('dead').counts().visible).toBe(1)
+})
+
 test('messages expire after the retention period', async () => {
   const started = await startSqs([queue('work', { MessageRetentionPeriod: 0.05 })])
   await send(started, 'work')
