@@ -44,7 +44,9 @@ export async function placeOf(
 }
 
 /**
- * Appends output that begins at `offset` of its generation. `base` is what `placeOf` answered at the link's hello; a wrong one
+ * Appends output that begins at `offset` of its generation: one that its sender was given by a welcome or an acknowledgement,
+ * hence the end of a chunk. (A container that invents offsets garbles its own terminal's log, and nobody else's.)
+ * `base` is what `placeOf` answered at the link's hello; a wrong one
  * costs a read, never a byte.
  */
 export async function appendOutput(

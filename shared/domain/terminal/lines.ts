@@ -128,15 +128,18 @@ const readable = ({ text, at }: RawLine): OutputLine => ({
   line: plainText(text),
 })
 
-/** Device control strings, and what else begins with ESC and is not a CSI or OSC sequence. */
+/** Device control and other strings up to their terminator; they go first, as their content looks like text. */
 // biome-ignore lint/suspicious/noControlCharactersInRegex: control characters are what this is about
-const OTHER_ESCAPES = /\x1b(?:[PX^_][^\x1b\x07]*(?:\x1b\\|\x07)?|[ -/]*[0-~])/g
+const STRINGS = /\x1b[PX^_][^\x1b\x07]*(?:\x1b\\|\x07)?/g
+/** What else begins with ESC and is not a CSI or OSC sequence: character sets, keypad modes. */
+// biome-ignore lint/suspicious/noControlCharactersInRegex: see above
+const SHORT_ESCAPES = /\x1b[ -/]*[0-~]/g
 // biome-ignore lint/suspicious/noControlCharactersInRegex: see above
 const CONTROLS = /[\x00-\x08\x0b-\x1f\x7f]/g
 
 /** What would be left on the screen of a program that only writes lines: a carriage return begins the line anew. */
 function plainText(text: string): string {
-  const plain = stripVTControlCharacters(text).replace(OTHER_ESCAPES, '')
+  const plain = stripVTControlCharacters(text.replace(STRINGS, '')).replace(SHORT_ESCAPES, '')
   const written = plain.replace(/\r+$/, '')
   return written.slice(written.lastIndexOf('\r') + 1).replace(CONTROLS, '')
 }
