@@ -1,6 +1,6 @@
+import { arn } from '../assembly/account.ts'
 import { AwsError } from '../common/aws-error.ts'
 import type { ResolvedResource } from './task-definitions.ts'
-import type { Place } from './types.ts'
 
 /** A cluster of the template. */
 export interface Cluster {
@@ -18,7 +18,7 @@ export interface Clusters {
 }
 
 /** Reads `AWS::ECS::Cluster` and `AWS::ECS::ClusterCapacityProviderAssociations`. */
-export function createClusters(resources: readonly ResolvedResource[], place: Place): Clusters {
+export function createClusters(resources: readonly ResolvedResource[]): Clusters {
   const associations = new Map<string, string[]>()
   for (const { type, properties } of resources)
     if (type === 'AWS::ECS::ClusterCapacityProviderAssociations')
@@ -27,10 +27,10 @@ export function createClusters(resources: readonly ResolvedResource[], place: Pl
     .filter(({ type }) => type === 'AWS::ECS::Cluster')
     .map(({ ref, properties }): Cluster => {
       const name = (properties.ClusterName as string | undefined) ?? ref
-      const arn = `arn:${place.partition}:ecs:${place.region}:${place.account}:cluster/${name}`
+      const clusterArn = arn('ecs', `cluster/${name}`)
       const declared = (properties.CapacityProviders as string[] | undefined) ?? []
-      const associated = associations.get(name) ?? associations.get(ref) ?? associations.get(arn) ?? []
-      return { name, arn, capacityProviders: new Set([...declared, ...associated]) }
+      const associated = associations.get(name) ?? associations.get(ref) ?? associations.get(clusterArn) ?? []
+      return { name, arn: clusterArn, capacityProviders: new Set([...declared, ...associated]) }
     })
   const find = (nameOrArn: string) => {
     const name = nameOrArn.replace(/^arn:.*:cluster\//, '')

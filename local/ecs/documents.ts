@@ -1,5 +1,6 @@
 import { randomUUID } from 'node:crypto'
-import type { Container, Place, Task } from './types.ts'
+import { ACCOUNT_ID, REGION } from '../assembly/account.ts'
+import type { Container, Task } from './types.ts'
 
 /** Writes a point in time the way a document wants it: epoch seconds in an API answer, ISO 8601 in an event. */
 type Clock = (epochMs: number) => number | string
@@ -147,7 +148,7 @@ export interface ServiceEvent {
  * The event that tells a task's present state. Its fields are those of published events (`test/fixtures/ecs-events`):
  * no health, no tags, no platform family, the interface's type is `eni`, and times are ISO strings.
  */
-export function taskStateChangeEvent(task: Task, place: Place): ServiceEvent {
+export function taskStateChangeEvent(task: Task): ServiceEvent {
   const detail = {
     attachments: attachments(task, 'eni'),
     ...common(task),
@@ -163,9 +164,9 @@ export function taskStateChangeEvent(task: Task, place: Place): ServiceEvent {
     id: randomUUID(),
     'detail-type': 'ECS Task State Change',
     source: 'aws.ecs',
-    account: place.account,
+    account: ACCOUNT_ID,
     time: `${new Date(task.updatedAt).toISOString().slice(0, 19)}Z`,
-    region: place.region,
+    region: REGION,
     resources: [task.taskArn],
     // A copy: the task changes on, the event must not.
     detail: structuredClone(detail),

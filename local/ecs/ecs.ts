@@ -19,7 +19,7 @@ import { createTaskDefinitions, type ResolvedResource } from './task-definitions
 import type { TaskHost } from './task-launch.ts'
 import { type Latencies, startTaskRun, type TaskRun } from './task-run.ts'
 import { openTaskStore } from './task-store.ts'
-import type { Place, Task, TaskDefinition } from './types.ts'
+import type { Task, TaskDefinition } from './types.ts'
 
 /** What `createEcs` takes. */
 export interface EcsOptions extends Pick<TaskHost, 'stateDir' | 'images'> {
@@ -40,7 +40,6 @@ export interface EcsOptions extends Pick<TaskHost, 'stateDir' | 'images'> {
   readonly maxRunningTasks?: number
   /** `close()` gives processes this long between SIGTERM and SIGKILL; default 5 s. */
   readonly closeGraceMs?: number
-  readonly place?: Place
   readonly port?: number
   /** Told of what should never happen, such as a state file that cannot be written. Default: standard error. */
   readonly onDefect?: (error: unknown) => void
@@ -69,7 +68,6 @@ const HOUR_MS = 3_600_000
  */
 export async function createEcs(options: EcsOptions): Promise<Ecs> {
   const now = Date.now
-  const place = options.place ?? { region: 'us-east-1', account: '000000000000', partition: 'aws' }
   const faults = options.faults ?? createFaults()
   const onDefect = options.onDefect ?? ((error: unknown) => console.error('The local ecs failed:', error))
   const addresses = await createLoopbackAddresses(options.stateDir)
@@ -78,7 +76,6 @@ export async function createEcs(options: EcsOptions): Promise<Ecs> {
 
   const store = await openTaskStore({
     stateDir: options.stateDir,
-    place,
     stoppedRetentionMs: options.stoppedRetentionMs ?? HOUR_MS,
     now,
     registered: () => definitions.registered(),
@@ -88,7 +85,7 @@ export async function createEcs(options: EcsOptions): Promise<Ecs> {
         if (!closed) options.onEvent(arrived)
       }),
   })
-  const definitions = createTaskDefinitions({ place, resources: options.resources, registered: store.registered, now })
+  const definitions = createTaskDefinitions({ resources: options.resources, registered: store.registered, now })
   const metadata = await createMetadataEndpoint((runtimeId) => {
     for (const { task } of runs.values()) {
       const container = task.containers.find((each) => each.runtimeId === runtimeId)
@@ -98,7 +95,6 @@ export async function createEcs(options: EcsOptions): Promise<Ecs> {
     return undefined
   })
   const host: TaskHost = {
-    place,
     stateDir: options.stateDir,
     images: options.images,
     secret: options.secret ?? refuseSecret,
@@ -117,10 +113,9 @@ export async function createEcs(options: EcsOptions): Promise<Ecs> {
     })
   }
 
-  const clusters = createClusters(options.resources, place)
+  const clusters = createClusters(options.resources)
   const refusals = new WeakMap<AwsCall, { readonly reason?: string }>()
   const runTaskDeps = {
-    place,
     clusters,
     definitions,
     store,

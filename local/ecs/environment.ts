@@ -1,5 +1,6 @@
 import { dirname } from 'node:path'
-import type { ContainerDefinition, ContainerOverride, Place } from './types.ts'
+import { REGION } from '../assembly/account.ts'
+import type { ContainerDefinition, ContainerOverride } from './types.ts'
 
 /** What an image is on this machine: the folder and the entry point that its container runs. */
 export interface LocalImage {
@@ -48,7 +49,6 @@ export interface EnvironmentParts {
   /** The task's own address. */
   readonly address: string
   readonly metadataUri: string
-  readonly place: Place
 }
 
 /**
@@ -58,7 +58,7 @@ export interface EnvironmentParts {
  * because tasks share this machine's ports. Nothing of this process's environment but PATH and LANG goes in.
  */
 export function containerEnvironment(parts: EnvironmentParts): Record<string, string> {
-  const { image, definition, override, secrets, volumes, home, address, metadataUri, place } = parts
+  const { image, definition, override, secrets, volumes, home, address, metadataUri } = parts
   const set: Record<string, string> = {
     // The runtime's own Node first, as the images are built on the same version.
     PATH: `${dirname(process.execPath)}:${process.env.PATH ?? '/usr/local/bin:/usr/bin:/bin'}`,
@@ -71,8 +71,8 @@ export function containerEnvironment(parts: EnvironmentParts): Record<string, st
   return {
     ...set,
     ...secrets,
-    AWS_REGION: place.region,
-    AWS_DEFAULT_REGION: place.region,
+    AWS_REGION: REGION,
+    AWS_DEFAULT_REGION: REGION,
     AWS_EXECUTION_ENV: 'AWS_ECS_FARGATE',
     ECS_CONTAINER_METADATA_URI_V4: metadataUri,
     HOST: address,

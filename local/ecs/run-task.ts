@@ -1,4 +1,5 @@
 import { createHash, randomBytes, randomInt, randomUUID } from 'node:crypto'
+import { arn, REGION } from '../assembly/account.ts'
 import { AwsError } from '../common/aws-error.ts'
 import type { Clusters } from './clusters.ts'
 import { taskDocument } from './documents.ts'
@@ -8,11 +9,10 @@ import { REASONS } from './reasons.ts'
 import { capacityOf, type RunTaskInput, validateAgainstDefinition, validateRunTaskShape } from './run-task-input.ts'
 import type { TaskDefinitions } from './task-definitions.ts'
 import type { TaskStore } from './task-store.ts'
-import type { Container, Place, Tag, Task, TaskDefinition } from './types.ts'
+import type { Container, Tag, Task, TaskDefinition } from './types.ts'
 
 /** What RunTask needs. */
 export interface RunTaskDependencies {
-  readonly place: Place
   readonly clusters: Clusters
   readonly definitions: TaskDefinitions
   readonly store: TaskStore
@@ -100,10 +100,8 @@ function newTask(
   capacityProviderName: Task['capacityProviderName'],
   deps: RunTaskDependencies,
 ): Task {
-  const { place } = deps
   const id = randomBytes(16).toString('hex')
-  const prefix = `arn:${place.partition}:ecs:${place.region}:${place.account}`
-  const taskArn = `${prefix}:task/${clusterName}/${id}`
+  const taskArn = arn('ecs', `task/${clusterName}/${id}`)
   const at = deps.now()
   const overridden = input.overrides?.containerOverrides ?? []
   const subnets = input.networkConfiguration?.awsvpcConfiguration?.subnets ?? []
@@ -115,7 +113,7 @@ function newTask(
     group: input.group ?? `family:${definition.family}`,
     ...(input.startedBy ? { startedBy: input.startedBy } : {}),
     // Each subnet has one zone; here the zone is taken from the subnet's place in the list.
-    availabilityZone: `${place.region}${'abc'.charAt(Math.max(0, subnets.indexOf(subnetId)) % 3)}`,
+    availabilityZone: `${REGION}${'abc'.charAt(Math.max(0, subnets.indexOf(subnetId)) % 3)}`,
     launchType: 'FARGATE',
     ...(capacityProviderName ? { capacityProviderName } : {}),
     platformVersion: input.platformVersion === '1.3.0' ? '1.3.0' : '1.4.0',
@@ -147,7 +145,7 @@ function newTask(
     updatedAt: at,
     containers: definition.containerDefinitions.map(
       (container): Container => ({
-        containerArn: `${prefix}:container/${clusterName}/${id}/${randomUUID()}`,
+        containerArn: arn('ecs', `container/${clusterName}/${id}/${randomUUID()}`),
         name: container.name,
         image: container.image,
         imageDigest: `sha256:${createHash('sha256').update(container.image).digest('hex')}`,

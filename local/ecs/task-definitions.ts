@@ -1,15 +1,11 @@
+import { arn } from '../assembly/account.ts'
+import type { Resource } from '../assembly/cloud-assembly.ts'
 import { AwsError } from '../common/aws-error.ts'
 import { cpuUnits, isFargateSize, memoryMib } from './fargate-sizes.ts'
-import type { ContainerDefinition, Place, Tag, TaskDefinition, Volume } from './types.ts'
+import type { ContainerDefinition, Tag, TaskDefinition, Volume } from './types.ts'
 
 /** A resource of the synthesized template with all its intrinsics resolved. */
-export interface ResolvedResource {
-  readonly logicalId: string
-  readonly type: string
-  readonly ref: string
-  readonly arn: string
-  readonly properties: Readonly<Record<string, unknown>>
-}
+export type ResolvedResource = Pick<Resource, 'logicalId' | 'type' | 'ref' | 'arn' | 'properties'>
 
 /** What RegisterTaskDefinition takes, as far as this runtime acts on it. */
 export interface RegisterInput {
@@ -68,19 +64,17 @@ export interface TaskDefinitions {
 
 /** Makes the registry from the template's `AWS::ECS::TaskDefinition` resources and what was registered before. */
 export function createTaskDefinitions(options: {
-  readonly place: Place
   readonly resources: readonly ResolvedResource[]
   readonly registered: readonly TaskDefinition[]
   readonly now: () => number
 }): TaskDefinitions {
-  const { place, now } = options
+  const { now } = options
   const byArn = new Map<string, TaskDefinition>()
   const ofTemplate = new Set<string>()
-  const arnOf = (family: string, revision: number) =>
-    `arn:${place.partition}:ecs:${place.region}:${place.account}:task-definition/${family}:${revision}`
+  const arnOf = (family: string, revision: number) => arn('ecs', `task-definition/${family}:${revision}`)
 
-  function add(input: RegisterInput & { family: string }, arn?: string): TaskDefinition {
-    const named = arn === undefined ? undefined : /:task-definition\/([^:/]+):(\d+)$/.exec(arn)
+  function add(input: RegisterInput & { family: string }, knownArn = ''): TaskDefinition {
+    const named = /:task-definition\/([^:/]+):(\d+)$/.exec(knownArn)
     const family = named?.[1] ?? input.family
     const revision = named ? Number(named[2]) : lastRevision(family) + 1
     const { cpu, memory, ...kept } = input
@@ -110,8 +104,8 @@ export function createTaskDefinitions(options: {
   for (const resource of options.resources) {
     if (resource.type !== 'AWS::ECS::TaskDefinition') continue
     const input = fromCloudFormation(resource.properties) as RegisterInput
-    const arn = [resource.ref, resource.arn].find((name) => name.includes(':task-definition/'))
-    ofTemplate.add(add({ ...input, family: input.family ?? resource.logicalId }, arn).taskDefinitionArn)
+    const knownArn = [resource.ref, resource.arn].find((name) => name.includes(':task-definition/'))
+    ofTemplate.add(add({ ...input, family: input.family ?? resource.logicalId }, knownArn).taskDefinitionArn)
   }
   for (const definition of options.registered)
     if (!ofTemplate.has(definition.taskDefinitionArn)) byArn.set(definition.taskDefinitionArn, definition)

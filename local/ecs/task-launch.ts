@@ -3,14 +3,7 @@ import { join } from 'node:path'
 import { type ContainerProcess, startContainerProcess } from './container-process.ts'
 import { containerCommand, containerEnvironment, type LocalImage, type VolumeDirectories } from './environment.ts'
 import { REASONS } from './reasons.ts'
-import {
-  type Container,
-  type ContainerDefinition,
-  type Place,
-  type Task,
-  type TaskDefinition,
-  taskIdOf,
-} from './types.ts'
+import { type Container, type ContainerDefinition, type Task, type TaskDefinition, taskIdOf } from './types.ts'
 
 /** A line that a container wrote. */
 export interface TaskLogLine {
@@ -22,7 +15,6 @@ export interface TaskLogLine {
 
 /** What this machine offers to tasks. */
 export interface TaskHost {
-  readonly place: Place
   readonly stateDir: string
   /** What an image URI is here; undefined refuses the pull. */
   readonly images: (imageUri: string) => LocalImage | undefined
@@ -145,7 +137,6 @@ export async function startContainer(
     home,
     address: task.eni.privateIPv4Address,
     metadataUri,
-    place: host.place,
   })
   const { directory } = parts.image
   try {

@@ -5,7 +5,7 @@ import { killRecorded, type RecordedProcess } from './processes.ts'
 import { REASONS } from './reasons.ts'
 import { createStateFile, readStateFile } from './state-file.ts'
 import { taskDirectory } from './task-launch.ts'
-import { type Place, type Task, type TaskDefinition, taskIdOf } from './types.ts'
+import { type Task, type TaskDefinition, taskIdOf } from './types.ts'
 
 /** A client token that was used: for 24 hours it answers with the same tasks. */
 export interface UsedToken {
@@ -62,7 +62,6 @@ export interface TaskStore {
 /** Opens the store over `<stateDir>/ecs.json`. */
 export async function openTaskStore(options: {
   readonly stateDir: string
-  readonly place: Place
   /** A stopped task is forgotten after this time. ECS: at least an hour. */
   readonly stoppedRetentionMs: number
   readonly now: () => number
@@ -123,7 +122,7 @@ export async function openTaskStore(options: {
     mutate(task)
     task.version += 1
     task.updatedAt = now()
-    const event = taskStateChangeEvent(task, options.place)
+    const event = taskStateChangeEvent(task)
     if (task.lastStatus === 'STOPPED') forgetLater(task)
     await file.save()
     options.emit(event)
@@ -167,7 +166,7 @@ export async function openTaskStore(options: {
     async add(added, token) {
       for (const task of added) tasks.set(task.taskArn, task)
       if (token) tokens.set(tokenKey(token.cluster, token.token), token)
-      const events = added.map((task) => taskStateChangeEvent(task, options.place))
+      const events = added.map((task) => taskStateChangeEvent(task))
       try {
         await file.save()
       } catch (error) {

@@ -186,10 +186,3 @@ export interface Task {
 export function taskIdOf(taskArn: string): string {
   return taskArn.slice(taskArn.lastIndexOf('/') + 1)
 }
-
-/** Where all of this pretends to run. */
-export interface Place {
-  readonly region: string
-  readonly account: string
-  readonly partition: string
-}

@@ -1,16 +1,11 @@
 import { ACCOUNT_ID, arn, REGION } from '../assembly/account.ts'
+import type { Resource } from '../assembly/cloud-assembly.ts'
 import { compilePattern, type EventTest } from './event-pattern.ts'
 import { compileSchedule, type Schedule } from './schedule-expression.ts'
 import type { InputSettings } from './target-input.ts'
 
 /** A resource of the template, as far as this part reads it. */
-export interface TemplateRule {
-  readonly type: string
-  readonly logicalId: string
-  readonly ref: string
-  readonly arn: string
-  readonly properties: Readonly<Record<string, unknown>>
-}
+export type TemplateRule = Pick<Resource, 'type' | 'logicalId' | 'ref' | 'properties'>
 
 /** Where a rule sends events. */
 export interface Target {

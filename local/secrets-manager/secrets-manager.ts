@@ -1,5 +1,6 @@
 import { createHash } from 'node:crypto'
 import { join } from 'node:path'
+import type { Resource } from '../assembly/cloud-assembly.ts'
 import { AwsError } from '../common/aws-error.ts'
 import { type AwsOperation, createAwsJsonServer, type OnRequest } from '../common/aws-json-server.ts'
 import { createStateFile, readStateFile } from '../ecs/state-file.ts'
@@ -7,12 +8,7 @@ import { type GenerateSecretString, generateSecretString } from './generate-secr
 import { assertNotDeleted, type Secret, SecretStore } from './secret-store.ts'
 
 /** A resource of the template, as far as this part reads it. */
-export interface TemplateSecret {
-  readonly type: string
-  readonly logicalId: string
-  readonly ref: string
-  readonly properties: Readonly<Record<string, unknown>>
-}
+export type TemplateSecret = Pick<Resource, 'type' | 'logicalId' | 'ref' | 'properties'>
 
 /** What `createSecretsManager` takes. */
 export interface SecretsManagerOptions {

@@ -1,13 +1,8 @@
 import { ACCOUNT_ID, arn } from '../assembly/account.ts'
+import type { Resource } from '../assembly/cloud-assembly.ts'
 
 /** A resource of the template, as far as this part reads it. */
-export interface TemplateResource {
-  readonly type: string
-  readonly logicalId: string
-  readonly ref: string
-  readonly arn: string
-  readonly properties: Readonly<Record<string, unknown>>
-}
+export type TemplateResource = Pick<Resource, 'type' | 'logicalId' | 'ref' | 'arn' | 'properties'>
 
 /** A queue's settings, from `AWS::SQS::Queue`. Times are milliseconds. */
 export interface QueueConfiguration {

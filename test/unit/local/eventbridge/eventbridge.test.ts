@@ -15,7 +15,6 @@ const bus: TemplateRule = {
   type: 'AWS::Events::EventBus',
   logicalId: 'Bus',
   ref: 'domain',
-  arn: BUS,
   properties: { Name: 'domain' },
 }
 
@@ -23,7 +22,6 @@ const rule = (properties: Record<string, unknown>): TemplateRule => ({
   type: 'AWS::Events::Rule',
   logicalId: 'Rule',
   ref: 'worker-rule',
-  arn: '',
   properties: { Name: 'worker-rule', Targets: [{ Id: '0', Arn: FUNCTION }], ...properties },
 })
 
@@ -316,7 +314,6 @@ test('a schedule of EventBridge Scheduler runs its one target with its input', a
     type: 'AWS::Scheduler::Schedule',
     logicalId: 'Schedule',
     ref: 'nightly',
-    arn: '',
     properties: {
       Name: 'nightly',
       ScheduleExpression: 'cron(0 3 * * ? *)',
