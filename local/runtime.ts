@@ -36,6 +36,8 @@ export interface RuntimeOptions {
   /** The model key that every team has, as the teams' operators would store it. */
   readonly modelKey: string
   readonly onLog?: (source: string, line: string) => void
+  /** Sees what goes over the wire where others could read it: calls to AWS, events of ECS, messages into queues. */
+  readonly onTraffic?: (where: string, content: string) => void
   readonly latencies?: EcsOptions['latencies']
   readonly webSocket?: Pick<WebSocketApiOptions, 'idleTimeoutMs' | 'maxDurationMs' | 'maxBufferedBytes' | 'jitterMs'>
   /** How many times faster schedules fire; 1 by default, 0 lets them rest. */
@@ -53,6 +55,10 @@ export interface Runtime {
   readonly eventBridge: EventBridge
   readonly sqs: Sqs
   readonly webSockets: WebSocketApi
+  /** Where containers connect their links. */
+  readonly linkUrl: string
+  /** The `AWS_ENDPOINT_URL_*` variables that functions get. */
+  readonly endpoints: Readonly<Record<string, string>>
   /** A function of the template by its id in `shared/contracts/functions.ts`. Throws when the template has none. */
   functionOf(id: string): FunctionConfiguration
   close(): Promise<void>
@@ -66,6 +72,7 @@ const TEAM_MODEL_KEY = /\/model-key$/
 
 export async function startRuntime(options: RuntimeOptions): Promise<Runtime> {
   const log = options.onLog ?? (() => undefined)
+  const traffic = (where: string, content: unknown) => options.onTraffic?.(where, JSON.stringify(content))
   const faults = createFaults()
   const cleanups: { phase: ClosingPhase; close: () => Promise<void> }[] = []
   const started = <T extends { close(): Promise<void> }>(phase: ClosingPhase, part: T): T => {
@@ -86,7 +93,10 @@ export async function startRuntime(options: RuntimeOptions): Promise<Runtime> {
 
   async function start(): Promise<Omit<Runtime, 'close'>> {
     let lambda: Lambda | undefined
-    const onRequest = (call: AwsCall): Disturbance | undefined => lambda?.observeCall(call)
+    const onRequest = (call: AwsCall): Disturbance | undefined => {
+      traffic(`${call.service} ${call.operation}`, call.input)
+      return lambda?.observeCall(call)
+    }
     const invoke: Lambda['invoke'] = (...args) => {
       if (!lambda) throw new Error('No function can be invoked before the runtime is up')
       return lambda.invoke(...args)
@@ -130,7 +140,10 @@ export async function startRuntime(options: RuntimeOptions): Promise<Runtime> {
       await createEventBridge({
         resources: assembly.resources,
         invoke: async (functionArn, event) => void (await invoke(functionArn, event, { type: 'Event' })),
-        send: (queueArn, message) => sqs.send(queueArn, message),
+        send: async (queueArn, message) => {
+          traffic('queue', message)
+          await sqs.send(queueArn, message)
+        },
         onRequest,
         faults,
         scheduleRate: options.scheduleRate ?? 1,
@@ -141,7 +154,10 @@ export async function startRuntime(options: RuntimeOptions): Promise<Runtime> {
       stateDir: options.stateDir,
       images: imagesOf(assembly),
       secret: async (valueFrom) => secrets.value(valueFrom),
-      onEvent: (event) => eventBridge.putServiceEvent(event),
+      onEvent: (event) => {
+        traffic('event', event)
+        eventBridge.putServiceEvent(event)
+      },
       onLog: ({ line, ...where }) => log(`task ${where.taskArn.split('/').at(-1)}`, line),
       onRequest,
       faults,
@@ -176,7 +192,21 @@ export async function startRuntime(options: RuntimeOptions): Promise<Runtime> {
     const http = started('doors', await createHttpApi({ assembly, invoke }))
     openDoor(door.server, { http, webSockets })
     sockets.server.on('upgrade', (request, socket, head) => webSockets.handleUpgrade(request, tcp(socket), head))
-    return { url: door.url, assembly, faults, lambda, dynamodb, ecs, eventBridge, sqs, webSockets, functionOf }
+    const linkUrl = `${sockets.url.replace('http:', 'ws:')}/${webSockets.stages[0]}`
+    return {
+      url: door.url,
+      linkUrl,
+      endpoints,
+      assembly,
+      faults,
+      lambda,
+      dynamodb,
+      ecs,
+      eventBridge,
+      sqs,
+      webSockets,
+      functionOf,
+    }
   }
 
   async function serve(name: string, port: number): Promise<{ server: Server; url: string }> {

@@ -148,6 +148,13 @@ export class TestSocket {
     })
   }
 
+  /** Resolves when the connection has moved from polling to WebSocket. */
+  async upgraded(): Promise<void> {
+    const { engine } = this.socket.io
+    if (engine.transport.name === 'websocket') return
+    await new Promise<void>((resolve) => engine.once('upgrade', () => resolve()))
+  }
+
   /** The agent's terminal as this socket has seen it since it connected to it. */
   terminal(agentId: string): string {
     return this.of('terminal_data')

@@ -14,6 +14,7 @@ const FLOOD_LINE_BYTES = 64
 const HELP = `exit [N]         end with code N
 sleep SECONDS    wait
 flood BYTES      print that many bytes of numbered lines
+clock COUNT MS   print the time (ms since the epoch) COUNT times, MS apart
 write PATH TEXT  write a file in the workspace
 help             this
 Join commands with ";". Ctrl-C interrupts, Ctrl-D ends.
@@ -87,6 +88,9 @@ export class MockShell {
       case 'flood':
         await this.#flood(Number(words[0]), abort)
         return undefined
+      case 'clock':
+        await this.#clock(Number(words[0]), Number(words[1]), abort)
+        return undefined
       case 'write':
         await this.#write(words[0] ?? '', command.replace(/^write\s+\S+\s?/, ''))
         return undefined
@@ -112,6 +116,15 @@ export class MockShell {
     for (const piece of floodText(bytes)) {
       if (abort.aborted) return
       await this.#ports.print(piece)
+    }
+  }
+
+  async #clock(count: number, everyMs: number, abort: AbortSignal): Promise<void> {
+    if (!(Number.isInteger(count) && count >= 0 && count <= 10_000 && everyMs >= 0 && everyMs <= 60_000))
+      return this.#ports.print('clock: give a count up to 10000 and milliseconds up to 60000\n')
+    for (let n = 0; n < count && !abort.aborted; n++) {
+      await this.#ports.print(`clock ${Date.now()}\n`)
+      await pause(everyMs, abort)
     }
   }
 

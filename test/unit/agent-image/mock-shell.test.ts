@@ -21,6 +21,15 @@ afterEach(removeDirectories)
 const run = (line: string, abort = new AbortController().signal) => shell.run(line, abort)
 
 describe('the mock agent’s commands', () => {
+  it('clock tells the time as often as asked', async () => {
+    const before = Date.now()
+    await run('clock 3 1')
+    const times = [...printed.matchAll(/^clock (\d+)$/gm)].map(([, time]) => Number(time))
+    expect(times).toHaveLength(3)
+    for (const time of times) expect(time).toBeGreaterThanOrEqual(before)
+    expect(times).toEqual(times.toSorted((a, b) => a - b))
+  })
+
   it.each([
     ['exit', 0],
     ['exit 3', 3],
