@@ -1,11 +1,14 @@
-import { mkdir, open, readFile, rename } from 'node:fs/promises'
+import { mkdir, readFile, rename, writeFile } from 'node:fs/promises'
 import { dirname } from 'node:path'
 
-/** A JSON file that is replaced as a whole: a reader, or a restart after a crash, sees the old content or the new one, never a part. */
+/**
+ * A JSON file that is replaced as a whole: who reads it after this process has died at any moment sees the old content or
+ * the new one, never a part. A power failure may lose the last seconds.
+ */
 export interface StateFile {
   /**
-   * Writes what `snapshot()` returns now or later. Resolves when a write that began after this call is on disk; calls
-   * that arrive while one write is under way share the next, so a burst of changes costs two writes.
+   * Writes what `snapshot()` returns now or later. Resolves when a write that began after this call is done; calls that
+   * arrive while one write is under way share the next, so a burst of changes costs two writes.
    */
   save(): Promise<void>
   /** Waits for the last write. */
@@ -29,10 +32,10 @@ export async function readStateFile(path: string): Promise<unknown> {
 }
 
 /**
- * Opens a state file for writing; `path` undefined keeps nothing (tests). `mode` is the file's permission, 0o600 unless
- * given, because state may hold secrets.
+ * Opens a state file for writing; `path` undefined keeps nothing. `snapshot` gives the whole content as JSON text. Only the
+ * file's owner can read it, because state may hold secrets.
  */
-export function createStateFile(path: string | undefined, snapshot: () => unknown, mode = 0o600): StateFile {
+export function createStateFile(path: string | undefined, snapshot: () => string): StateFile {
   if (path === undefined) return { save: async () => {}, close: async () => {} }
   const target = path
   let underWay: Promise<void> | undefined
@@ -41,13 +44,7 @@ export function createStateFile(path: string | undefined, snapshot: () => unknow
   async function write(): Promise<void> {
     await mkdir(dirname(target), { recursive: true })
     const temporary = `${target}.new`
-    const file = await open(temporary, 'w', mode)
-    try {
-      await file.writeFile(JSON.stringify(snapshot()))
-      await file.datasync()
-    } finally {
-      await file.close()
-    }
+    await writeFile(temporary, snapshot(), { mode: 0o600 })
     await rename(temporary, target)
   }
 

@@ -59,6 +59,17 @@ export interface TaskStore {
   close(): Promise<void>
 }
 
+const stoppedTexts = new WeakMap<Task, { readonly tags: Task['tags']; readonly text: string }>()
+
+/** A task as JSON. Most tasks have stopped and change in nothing but their tags, so their text is made once. */
+function textOf(task: Task): string {
+  const known = stoppedTexts.get(task)
+  if (known?.tags === task.tags) return known.text
+  const text = JSON.stringify(task)
+  if (task.lastStatus === 'STOPPED') stoppedTexts.set(task, { tags: task.tags, text })
+  return text
+}
+
 /** Opens the store over `<stateDir>/ecs.json`. */
 export async function openTaskStore(options: {
   readonly stateDir: string
@@ -84,16 +95,16 @@ export async function openTaskStore(options: {
   for (const used of before?.tokens ?? []) tokens.set(tokenKey(used.cluster, used.token), used)
   for (const process of before?.processes ?? []) processes.set(keyOf(process), process)
 
-  const file = createStateFile(
-    path,
-    (): State => ({
+  const file = createStateFile(path, () => {
+    const rest: Omit<State, 'tasks'> = {
       version: STATE_VERSION,
-      tasks: [...tasks.values()],
       tokens: [...tokens.values()],
       processes: [...processes.values()],
       taskDefinitions: options.registered(),
-    }),
-  )
+    }
+    const texts = [...tasks.values()].map(textOf)
+    return `${JSON.stringify(rest).slice(0, -1)},"tasks":[${texts.join(',')}]}`
+  })
 
   function forgetLater(task: Task): void {
     const left = Math.max(0, (task.stoppedAt ?? now()) + options.stoppedRetentionMs - now())

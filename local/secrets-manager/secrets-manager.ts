@@ -45,7 +45,7 @@ const DAY_RANGE = { least: 7, most: 30 }
 export async function createSecretsManager(options: SecretsManagerOptions = {}): Promise<SecretsManager> {
   const path = options.stateDir === undefined ? undefined : join(options.stateDir, 'secrets.json')
   const before = path === undefined ? undefined : ((await readStateFile(path)) as Secret[] | undefined)
-  const file = createStateFile(path, () => store.all())
+  const file = createStateFile(path, () => JSON.stringify(store.all()))
   const store = new SecretStore({
     secrets: before ?? [],
     now: options.now ?? Date.now,
