@@ -44,24 +44,25 @@ export async function deliver(
   for (;;) {
     const claim = await claimBatch(sid, outcome === 'delivered' ? EVERYTHING : scope, { leaseId, retry }, deps)
     if (typeof claim === 'string') return claim === 'nothing' ? outcome : claim
-    const { posted, problem } = await post(claim, deps)
-    if (problem === undefined) {
-      outcome = 'delivered'
-      const isOver = deps.clock.now().getTime() >= until
-      if (await release(sid, { leaseId, more: claim.batch.more, isOver }, deps)) return outcome
-      if (!isOver) continue
+    const { posted, problem } = await post(claim, until, deps)
+    if (problem === 'full') return await defer(claim, posted, deps)
+    if (problem === 'gone') {
+      await endSession(sid, deps, connectionOf(claim.session))
+      return 'gone'
+    }
+    if (problem === 'unclear') {
+      await abandonSession(claim.session, 'a post had no clear outcome', deps)
+      return 'gone'
+    }
+    outcome = 'delivered'
+    if (problem === 'late') await putBack(claim, posted, (session) => session, deps)
+    const isOver = deps.clock.now().getTime() >= until
+    const more = claim.batch.more || problem === 'late'
+    if (await release(sid, { leaseId, more, isOver }, deps)) return outcome
+    if (isOver) {
       await deps.work.send({ kind: 'deliver', sid, attempt: 0 })
       return 'deferred'
     }
-    if (problem === 'full') return await defer(claim, posted, deps)
-    if (problem === 'late') {
-      await putBack(claim, posted, (session) => session, deps)
-      outcome = 'delivered'
-      continue
-    }
-    if (problem === 'gone') await endSession(sid, deps, connectionOf(claim.session))
-    else await abandonSession(claim.session, 'a post had no clear outcome', deps)
-    return 'gone'
   }
 }
 
@@ -142,13 +143,19 @@ function unleased(session: Session): Session {
 
 type Problem = 'full' | 'gone' | 'unclear' | 'late'
 
-/** Posts the batch in order. `posted`: how many packets the gateway has taken. */
-async function post({ session, batch }: Claim, deps: DeliveryDeps): Promise<{ posted: number; problem?: Problem }> {
+/** Posts the batch in order. `posted`: how many packets the gateway has taken. `late`: the lease or the call's time is over. */
+async function post(
+  { session, batch }: Claim,
+  until: number,
+  deps: DeliveryDeps,
+): Promise<{ posted: number; problem?: Problem }> {
   const { connectionId, lease } = session
   if (connectionId === undefined || !lease) return { posted: 0, problem: 'gone' }
   for (const [posted, { packet }] of batch.frames.entries()) {
     for (let waits = 0; ; waits++) {
-      if (deps.clock.now().getTime() + POST_TIMEOUT_MS > lease.until) return { posted, problem: 'late' }
+      const now = deps.clock.now().getTime()
+      const isLate = now + POST_TIMEOUT_MS > lease.until || (now >= until && posted > 0)
+      if (isLate) return { posted, problem: 'late' }
       const outcome = await deps.poster.post(connectionId, packet)
       if (outcome === 'sent') break
       const pause = FULL_WAITS_MS[waits]

@@ -24,7 +24,7 @@ async function createSession(
 ): Promise<Session> {
   const session = newSession({
     sid: newId(),
-    tag: newId().slice(0, TAG_CHARS).replaceAll('.', '_'),
+    tag: newId().slice(0, TAG_CHARS),
     now: clock.now().getTime(),
     ...how,
   })

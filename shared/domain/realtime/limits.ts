@@ -1,13 +1,13 @@
 /** Bounds and times of the delivery module. What clients are told (heartbeat, payload) stands in contracts/limits.ts. */
 
 /** Milliseconds one post to a connection may take before its outcome counts as unclear. */
-export const POST_TIMEOUT_MS = 3_000
+export const POST_TIMEOUT_MS = 2_000
 
 /** Milliseconds a deliverer owns a session; it posts only while a whole post still fits, so a lease outlives its posts. */
-export const LEASE_MS = 12_000
+export const LEASE_MS = 10_000
 
 /** Milliseconds a delivery goes on within one call while the streams hold more; what is left is queued. */
-export const DELIVERY_BUDGET_MS = 5_000
+export const DELIVERY_BUDGET_MS = 3_000
 
 /** Waits, in milliseconds, between tries of a post that was answered 429 (the viewer's buffer is full). */
 export const FULL_WAITS_MS = [50, 150, 400] as const
@@ -30,8 +30,11 @@ export const BATCH_MAX_BYTES = 1_000_000
 /** Bytes of terminal data in one event, as encoded JSON: with the envelope below a 32 KB WebSocket frame. */
 export const TERMINAL_EVENT_MAX_BYTES = 28 * 1024
 
-/** Terminals one connection may watch. */
-export const MAX_TERMINALS = 16
+/**
+ * Terminals one connection watches at most; one more ends the oldest, because the frontend says `terminal_disconnect` for
+ * terminals of its own agents only and may have looked at many others.
+ */
+export const MAX_TERMINALS = 32
 
 /** Direct replies a client may leave unread, and those already given that are kept for a resume; each in count and bytes. */
 export const MAX_UNREAD_REPLIES = { count: 64, bytes: 48 * 1024 } as const
@@ -47,7 +50,7 @@ export const RESUME_HOURS = 24
 export const POLL_ABSENCE_MS = 90_000
 
 /** Milliseconds between looks at the session during a held poll: short at first (somebody is typing), then longer. */
-export const POLL_STEPS_MS = [40, 60, 90, 140, 200, 250] as const
+export const POLL_STEPS_MS = [40, 60, 90, 140, 200, 300, 500] as const
 
 /** Milliseconds for which a probe keeps ending polls; engine.io's own upgrade timeout. */
 export const PROBE_MS = 10_000
@@ -74,7 +77,7 @@ export const MAX_HELD_INPUT = { count: 500, chars: 64 * 1024 } as const
 export const MEMBERSHIP_RENEWAL_MS = 60 * 60_000
 
 /** Milliseconds after which `publish` begins no further deliveries and leaves the rest to the sweep. */
-export const PUBLISH_BUDGET_MS = 6_000
+export const PUBLISH_BUDGET_MS = 4_000
 
 /** Milliseconds before its time-out at which the sweep begins no further page: a page may take a publish's whole budget. */
 export const SWEEP_RESERVE_MS = 10_000

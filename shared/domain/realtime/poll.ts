@@ -2,7 +2,7 @@
  * The long poll: the answer of a GET is the delivery. It reads the streams once, then looks at the session item alone until
  * somebody has set `wake`, and ends with a ping, or with a noop when an upgrade or a newer GET asks for it.
  */
-import { POLL_HOLD_MS } from '../../contracts/limits.ts'
+import { ENGINE_PING_INTERVAL_MS, POLL_HOLD_MS } from '../../contracts/limits.ts'
 import { EVERYTHING, readBatch } from './batch.ts'
 import { changeSession } from './change-session.ts'
 import { movedTo } from './cursors.ts'
@@ -52,10 +52,15 @@ export async function holdPoll(sid: string, deps: DeliveryDeps): Promise<PollAns
 /** The payload, its cursors moved in the same write that takes the wake mark off; undefined when there is nothing. */
 async function drain(session: Session, deps: DeliveryDeps): Promise<string | 'lost-race' | undefined> {
   const batch = await readBatch(session, EVERYTHING, deps)
+  const now = deps.clock.now().getTime()
   const isEmpty = batch.frames.length === 0 && !batch.more
   if (isEmpty && !session.wake) return undefined
-  if (!(await deps.sessions.put({ ...movedTo(session, batch.end), wake: batch.more }))) return 'lost-race'
-  return batch.frames.length === 0 ? undefined : payloadOf(batch.frames.map(({ packet }) => packet))
+  // Polls that always find something never end with a ping, and nothing else keeps the client from closing.
+  const isPingDue = batch.frames.length > 0 && now - session.pingedAt >= ENGINE_PING_INTERVAL_MS
+  const next = { ...movedTo(session, batch.end), wake: batch.more, ...(isPingDue ? { pingedAt: now } : {}) }
+  if (!(await deps.sessions.put(next))) return 'lost-race'
+  const packets = batch.frames.map(({ packet }) => packet)
+  return packets.length === 0 ? undefined : payloadOf(isPingDue ? [PING, ...packets] : packets)
 }
 
 /** A polling session may live for days; its rows in the rooms expire with CONNECTION_TTL_HOURS unless they are put again. */

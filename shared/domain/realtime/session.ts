@@ -52,6 +52,8 @@ export const SessionSchema = z.object({
   poll: z.object({ id: z.string(), at: instant }).optional(),
   /** Polling only: there may be something to read. */
   wake: z.boolean(),
+  /** Polling only: when the last ping went out with other packets. */
+  pingedAt: instant,
   membershipsUntil: instant,
   /** The transport is over. The session can still be resumed under another sid. */
   endedAt: instant.optional(),
@@ -99,6 +101,7 @@ export function newSession(given: {
     ...(connectionId === undefined ? {} : { connectionId }),
     opened: transport === 'polling',
     wake: false,
+    pingedAt: now,
     membershipsUntil: now,
     early: [],
     terminals: {},
@@ -145,7 +148,7 @@ export function withReplies(session: Session, added: readonly NewReply[]): Sessi
 const LEFT_MS = 60_000
 
 /**
- * Begins to watch a terminal from `position`, anew if it is watched already. Undefined: a newer `terminal_disconnect` was
+ * Begins to watch a terminal from `position`, anew if it is watched already; the oldest one ends when they are too many. Undefined: a newer `terminal_disconnect` was
  * handled before this one (at equal times the connect wins, which at worst sends output that nobody shows).
  */
 export function subscribed(
@@ -156,11 +159,11 @@ export function subscribed(
   const last = Math.max(session.left[agentId] ?? 0, session.terminals[agentId]?.at ?? 0)
   if (last > at) return undefined
   const subscription = { index: session.nextIndex, start: position, position, at, isOwner }
-  return { ...session, nextIndex: session.nextIndex + 1, terminals: { ...session.terminals, [agentId]: subscription } }
+  const others = Object.entries(session.terminals).filter(([id]) => id !== agentId)
+  const newest = others.sort(([, a], [, b]) => a.index - b.index).slice(1 - MAX_TERMINALS)
+  const terminals = { ...Object.fromEntries(newest), [agentId]: subscription }
+  return { ...session, nextIndex: session.nextIndex + 1, terminals }
 }
-
-export const hasRoomFor = (session: Session, agentId: string): boolean =>
-  agentId in session.terminals || Object.keys(session.terminals).length < MAX_TERMINALS
 
 /** Ends watching a terminal; the session itself when a newer `terminal_connect` was handled before. */
 export function unsubscribed(session: Session, agentId: string, at: number): Session {

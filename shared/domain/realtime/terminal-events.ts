@@ -4,12 +4,11 @@ import type { Environment } from '../environments/schema.ts'
 import { EVERYTHING } from './batch.ts'
 import { changeAndReply, changeSession } from './change-session.ts'
 import { deliver } from './deliver.ts'
-import { MAX_TERMINALS } from './limits.ts'
 import { type InputOutcome, resize, sendInput } from './link-input.ts'
 import type { Received, Room, SocketDeps } from './ports.ts'
 import { replyWith } from './reply.ts'
 import { enterRoom } from './rooms.ts'
-import { type ConnectedSession, hasRoomFor, isLive, subscribed, unsubscribed } from './session.ts'
+import { type ConnectedSession, isLive, subscribed, unsubscribed } from './session.ts'
 
 const NOT_FOUND = 'Agent not found'
 const NOT_OWNER = 'Only the owner of this agent can type into its terminal'
@@ -52,23 +51,23 @@ export async function connectTerminal(
   const room = roomOf(session, agentId)
   const isOwner = isOwnerOf(session, record)
   await enterRoom(room, session.sid, deps)
+  let evicted: string[] = []
   const changed = await changeAndReply(
     session.sid,
     (current) => {
-      if (!hasRoomFor(current, agentId)) {
-        const error = `One connection can show ${MAX_TERMINALS} terminals; close one first`
-        return { session: current, replies: [{ event: ['terminal_error', { agentId, error }] }] }
-      }
       const next = subscribed(current, agentId, { at, isOwner, position: 0 })
+      evicted = next ? Object.keys(current.terminals).filter((id) => !(id in next.terminals)) : []
       return next
         ? { session: next, replies: [{ event: ['terminal_connected', { agentId, isOwner }] }] }
         : { session: current, replies: [] }
     },
     deps,
   )
-  if (!changed?.terminals[agentId]) await deps.sessions.leave(room, session.sid)
-  else await enterRoom(room, session.sid, deps)
-  if (changed) await deliver(session.sid, EVERYTHING, deps)
+  if (!changed) return deps.sessions.leave(room, session.sid)
+  await Promise.all(evicted.map((id) => deps.sessions.leave(roomOf(session, id), session.sid)))
+  if (changed.terminals[agentId]) await enterRoom(room, session.sid, deps)
+  else await deps.sessions.leave(room, session.sid)
+  await deliver(session.sid, EVERYTHING, deps)
 }
 
 export async function disconnectTerminal(
