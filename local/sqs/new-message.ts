@@ -1,3 +1,4 @@
+import { createHash } from 'node:crypto'
 import { refuse } from './errors.ts'
 import { type MessageAttributes, messageSize } from './message-attributes.ts'
 import type { QueueConfiguration } from './queue-configuration.ts'
@@ -57,4 +58,16 @@ function validateFifo({ groupId, deduplicationId, delaySeconds = 0 }: NewMessage
     )
   if (delaySeconds > 0)
     invalid(delaySeconds, 'DelaySeconds', 'The request include parameter that is not valid for this queue type.')
+}
+
+/** The id by which a FIFO queue knows a repeat: its own, or a digest of its body. */
+export function deduplicationIdOf({ deduplicationId, body }: NewMessage): string {
+  return deduplicationId ?? createHash('sha256').update(body).digest('hex')
+}
+
+/** What two messages share of which the queue drops the second; undefined in a standard queue, which drops none. */
+export function deduplicationKey(message: NewMessage, queue: QueueConfiguration): string | undefined {
+  if (!queue.fifo) return undefined
+  const id = deduplicationIdOf(message)
+  return queue.deduplicationScope === 'messageGroup' ? `${message.groupId} ${id}` : id
 }

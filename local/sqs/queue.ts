@@ -1,7 +1,7 @@
-import { createHash, randomBytes, randomUUID } from 'node:crypto'
+import { randomBytes, randomUUID } from 'node:crypto'
 import { refuse } from './errors.ts'
 import { isInFlight, type Message } from './message.ts'
-import { type NewMessage, validateNewMessage } from './new-message.ts'
+import { deduplicationIdOf, deduplicationKey, type NewMessage, validateNewMessage } from './new-message.ts'
 import type { QueueConfiguration } from './queue-configuration.ts'
 import type { QueueLog } from './queue-log.ts'
 import { fifoShelf, standardShelf } from './shelf.ts'
@@ -128,12 +128,6 @@ export function createQueue(
     watchExpiry()
   }
 
-  function deduplicationKey(message: NewMessage): string | undefined {
-    if (!configuration.fifo) return undefined
-    const id = message.deduplicationId ?? createHash('sha256').update(message.body).digest('hex')
-    return configuration.deduplicationScope === 'messageGroup' ? `${message.groupId} ${id}` : id
-  }
-
   async function moveToDeadLetters(message: Message, arn: string): Promise<void> {
     const target = deps.deadLetterQueue(arn)
     if (!target) throw new Error(`The dead-letter queue ${arn} of ${name} is not among the template's queues`)
@@ -195,7 +189,7 @@ export function createQueue(
       validateNewMessage(message, configuration)
       if (all.size >= MAX_MESSAGES)
         refuse('OverLimit', `The local queue ${name} already holds ${MAX_MESSAGES} messages.`)
-      const key = deduplicationKey(message)
+      const key = deduplicationKey(message, configuration)
       const before = key === undefined ? undefined : deduplicated.get(key)
       if (before && before.sentAt + DEDUPLICATION_MS > now()) return before
       const sent: Message = {
@@ -211,7 +205,7 @@ export function createQueue(
         ...(message.groupId === undefined ? {} : { groupId: message.groupId }),
         ...(configuration.fifo
           ? {
-              deduplicationId: message.deduplicationId ?? createHash('sha256').update(message.body).digest('hex'),
+              deduplicationId: deduplicationIdOf(message),
               sequenceNumber: String(deps.nextSequence()).padStart(20, '0'),
             }
           : {}),
