@@ -8,7 +8,7 @@ import {
 } from 'node:http'
 import { AwsError } from './aws-error.ts'
 import { BodyTooLarge, ClientAborted, readBody } from './http-body.ts'
-import { closeServer, listen } from './listen.ts'
+import { closeServer, KEEP_ALIVE_MS, listen } from './listen.ts'
 
 /** One call as it arrived, before its operation runs. */
 export interface AwsCall {
@@ -89,8 +89,7 @@ export async function createAwsJsonServer(options: AwsJsonServerOptions): Promis
   const server = createServer((request, response) => {
     void serve(request, response, byTarget, options)
   })
-  // Clients keep connections alive; a server that closes them after Node's default 5 s races with their next request.
-  server.keepAliveTimeout = 120_000
+  server.keepAliveTimeout = KEEP_ALIVE_MS
   const url = await listen(server, options.port, options.host)
   return { url, server, close: () => closeServer(server) }
 }

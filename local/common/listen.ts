@@ -1,6 +1,12 @@
 import type { Server } from 'node:http'
 import type { AddressInfo } from 'node:net'
 
+/**
+ * How long the AWS-shaped servers keep an idle connection: longer than a frozen execution environment is kept, which
+ * would find its connection closed, and its next call lost, when it wakes.
+ */
+export const KEEP_ALIVE_MS = 10 * 60_000
+
 /** Starts listening and resolves with the server's own URL; port 0 takes a free one. Rejects when the port is taken. */
 export function listen(server: Server, port = 0, host = '127.0.0.1'): Promise<string> {
   return new Promise((resolve, reject) => {

@@ -83,10 +83,14 @@ export async function createDynamoDb(options: DynamoDbOptions = {}): Promise<Dyn
     onRequest: options.onRequest,
     port: options.port,
   })
-  let sweeping: Promise<unknown> = Promise.resolve()
+  let sweeping: Promise<unknown> | undefined
   const onSweepFailure = options.onSweepFailure ?? ((error) => console.error('The TTL sweep failed:', error))
   const sweeper = setInterval(() => {
-    sweeping = sweepExpired(store).catch(onSweepFailure)
+    sweeping ??= sweepExpired(store)
+      .catch(onSweepFailure)
+      .finally(() => {
+        sweeping = undefined
+      })
   }, options.sweepIntervalMs ?? 1_000)
   sweeper.unref()
   return {

@@ -5,6 +5,8 @@ import { TOKEN_TTL_MS } from './transactions.ts'
 
 /** Items deleted in one batch. */
 const BATCH = 100
+/** Tokens forgotten in one sweep; more wait for the next. */
+const TOKEN_BATCH = 5_000
 
 /**
  * Deletes expired items, the longest expired first, and the client tokens that no longer count. An item that was given
@@ -49,10 +51,16 @@ async function sweepTable(store: Store, table: string): Promise<number> {
 
 async function sweepTokens(store: Store): Promise<void> {
   const expired: string[] = []
-  for await (const [key, record] of store.entries(KEYS.tokens))
-    if (Date.now() - (record as { at: number }).at > TOKEN_TTL_MS) expired.push(key)
-  if (expired.length > 0)
-    await store.write((stage) => {
-      for (const key of expired) stage.delete(key)
-    })
+  const before = KEYS.tokenTime(Date.now() - TOKEN_TTL_MS, '').slice(KEYS.tokenTimes.length)
+  for await (const [key] of store.entries(KEYS.tokenTimes, { before, limit: TOKEN_BATCH })) expired.push(key)
+  if (expired.length === 0) return
+  await store.write((stage) => {
+    for (const key of expired) {
+      const token = key.slice(key.indexOf('~', KEYS.tokenTimes.length) + 1)
+      const record = stage.get(KEYS.token(token)) as { at: number } | undefined
+      stage.delete(key)
+      // A token that was used again after its ten minutes has a later entry, too.
+      if (record && KEYS.tokenTime(record.at, token) === key) stage.delete(KEYS.token(token))
+    }
+  })
 }

@@ -31,8 +31,10 @@ export const KEYS = {
   index: (table: string, index: string) => `x~${table}~${index}~`,
   indexes: (table: string) => `x~${table}~`,
   expiries: (table: string) => `e~${table}~`,
-  tokens: 'k~',
   token: (token: string) => `k~${token}`,
+  /** Client tokens in the order of their time. */
+  tokenTimes: 'q~',
+  tokenTime: (atMs: number, token: string) => `q~${String(atMs).padStart(15, '0')}~${token}`,
 }
 /** Sorts after every key that begins with the prefix before it. */
 const END = '\x7f'

@@ -39,6 +39,12 @@ interface CancellationReason {
   readonly Item?: Item
 }
 
+interface ClientToken {
+  readonly token: string
+  /** Of the transaction's parameters. */
+  readonly digest: string
+}
+
 /** What is kept of a transaction under its client token. */
 interface TokenRecord {
   readonly at: number
@@ -71,7 +77,7 @@ export async function transactWriteItems(store: Store, usage: Usage, input: Inpu
           `Transaction cancelled, please refer cancellation reasons for specific reasons [${codes.join(', ')}]`,
           { fields: { CancellationReasons: reasons } },
         )
-      if (token) stage.put(KEYS.token(token.token), { at: Date.now(), digest: token.digest } satisfies TokenRecord)
+      if (token) remember(stage, token)
     })
   } finally {
     for (const table of tables) usage.request(table, 'TransactWriteItems')
@@ -168,7 +174,7 @@ function assertDistinct(store: Store, actions: readonly Action[]): void {
   if (bytes > MAX_BYTES) throw invalid(`Transaction request cannot be larger than ${MAX_BYTES} bytes; it has ${bytes}`)
 }
 
-function tokenOf({ ClientRequestToken: token, TransactItems }: Input): { token: string; digest: string } | undefined {
+function tokenOf({ ClientRequestToken: token, TransactItems }: Input): ClientToken | undefined {
   if (token === undefined) return undefined
   if (typeof token !== 'string' || token.length < 1 || token.length > 36)
     throw invalid('ClientRequestToken must have 1 to 36 characters')
@@ -176,8 +182,15 @@ function tokenOf({ ClientRequestToken: token, TransactItems }: Input): { token: 
   return { token, digest }
 }
 
+/** The token joins the transaction's batch: a repetition is known even after a crash. */
+function remember(stage: Stage, { token, digest }: ClientToken): void {
+  const record: TokenRecord = { at: Date.now(), digest }
+  stage.put(KEYS.token(token), record)
+  stage.put(KEYS.tokenTime(record.at, token), 1)
+}
+
 /** Whether the transaction has been committed before. Throws when its token was used for another one. */
-function isRepeated(stage: Stage, { token, digest }: { token: string; digest: string }): boolean {
+function isRepeated(stage: Stage, { token, digest }: ClientToken): boolean {
   const record = stage.get(KEYS.token(token)) as TokenRecord | undefined
   if (!record || Date.now() - record.at > TOKEN_TTL_MS) return false
   if (record.digest !== digest)

@@ -1,6 +1,7 @@
 import type { IncomingMessage, ServerResponse } from 'node:http'
 import type { CloudAssembly } from '../assembly/cloud-assembly.ts'
 import { AwsError } from '../common/aws-error.ts'
+import { Drain } from '../common/drain.ts'
 import { BodyTooLarge, ClientAborted, readBody } from '../common/http-body.ts'
 import type { InvokeResponse } from '../lambda/invoke-response.ts'
 import { invokeWithin } from '../lambda/invoke-within.ts'
@@ -41,8 +42,8 @@ export interface HttpApi {
   handle(request: IncomingMessage, response: ServerResponse): void
   /** Whether a route other than `$default` takes the request, for a mount that sends the others elsewhere. */
   hasRoute(method: string, path: string): boolean
-  /** Resolves when the requests under way have been answered. */
-  close(): Promise<void>
+  /** Resolves when the requests under way have been answered, at the latest after `graceMs` (10 s). */
+  close(graceMs?: number): Promise<void>
 }
 
 /** An API Gateway HTTP API as the template declares it: routes, authorizers, throttling, CORS, payload format 2.0. */
@@ -58,7 +59,7 @@ class LocalHttpApi implements HttpApi {
   readonly #routes: RouteTable
   readonly #authorizers: Authorizers
   readonly #throttle = new StageThrottle()
-  readonly #underWay = new Set<Promise<void>>()
+  readonly #drain = new Drain()
 
   constructor(api: TemplateApi, options: HttpApiOptions) {
     this.apiId = api.apiId
@@ -70,18 +71,7 @@ class LocalHttpApi implements HttpApi {
   }
 
   handle(request: IncomingMessage, response: ServerResponse): void {
-    const head = requestHead(request)
-    const handled = this.#answer(head, request)
-      .catch((error): Answer | undefined => {
-        if (error instanceof ClientAborted) return undefined
-        if (error instanceof BodyTooLarge) return refusal(413, 'Request Entity Too Large')
-        return this.#failure(head, 500, 'Internal Server Error', (error as Error).stack ?? String(error))
-      })
-      .then((answer) => {
-        if (answer) send(response, head, answer, this.#api)
-        this.#underWay.delete(handled)
-      })
-    this.#underWay.add(handled)
+    this.#drain.add(this.#handle(request, response))
   }
 
   hasRoute(method: string, path: string): boolean {
@@ -90,8 +80,23 @@ class LocalHttpApi implements HttpApi {
     return match !== undefined && match.route.routeKey !== '$default'
   }
 
-  async close(): Promise<void> {
-    await Promise.all(this.#underWay)
+  close(graceMs = 10_000): Promise<void> {
+    return this.#drain.wait(graceMs)
+  }
+
+  async #handle(request: IncomingMessage, response: ServerResponse): Promise<void> {
+    const head = requestHead(request)
+    let answer: Answer
+    try {
+      answer = await this.#answer(head, request)
+    } catch (error) {
+      if (error instanceof ClientAborted) return
+      answer =
+        error instanceof BodyTooLarge
+          ? refusal(413, 'Request Entity Too Large')
+          : this.#failure(head, 500, 'Internal Server Error', (error as Error).stack ?? String(error))
+    }
+    send(response, head, answer, this.#api)
   }
 
   async #answer(head: RequestHead, request: IncomingMessage): Promise<Answer> {

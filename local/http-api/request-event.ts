@@ -1,6 +1,6 @@
-import { randomBytes } from 'node:crypto'
 import type { IncomingMessage } from 'node:http'
 import { ACCOUNT_ID, REGION, URL_SUFFIX } from '../assembly/account.ts'
+import { randomHex } from '../common/random.ts'
 import type { RouteMatch } from './route-table.ts'
 import type { ApiStage } from './template-api.ts'
 
@@ -32,7 +32,12 @@ const TEXT_TYPE = /^(text\/|application\/(json|javascript|xml)\b|application\/[^
 
 /** An id like API Gateway's request, connection and message ids: `JKJaXmPLvHcESHA=`. */
 export function newGatewayId(): string {
-  return `${randomBytes(11).toString('base64url').slice(0, 15)}=`
+  return `${Buffer.from(randomHex(24), 'hex').toString('base64url').slice(0, 15)}=`
+}
+
+/** A trace header's root, as the gateways make it: `Root=1-58337262-36d228ad5d99923122bbe354`. */
+export function newTraceId(): string {
+  return `Root=1-${Math.floor(Date.now() / 1000).toString(16)}-${randomHex(24)}`
 }
 
 /** Reads the head of a request. */
@@ -47,8 +52,7 @@ export function requestHead(request: IncomingMessage): RequestHead {
   headers['x-forwarded-for'] = forwardedFor === undefined ? sourceIp : `${forwardedFor}, ${sourceIp}`
   headers['x-forwarded-port'] ??= String(request.socket.localPort ?? 443)
   headers['x-forwarded-proto'] ??= 'http'
-  headers['x-amzn-trace-id'] ??=
-    `Root=1-${Math.floor(Date.now() / 1000).toString(16)}-${randomBytes(12).toString('hex')}`
+  headers['x-amzn-trace-id'] ??= newTraceId()
   return {
     method: request.method ?? 'GET',
     path,

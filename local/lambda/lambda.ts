@@ -1,9 +1,10 @@
-import { randomBytes, randomUUID } from 'node:crypto'
+import { randomUUID } from 'node:crypto'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { ACCOUNT_ID, REGION } from '../assembly/account.ts'
 import { AwsError } from '../common/aws-error.ts'
 import type { AwsCall, Disturbance } from '../common/aws-json-server.ts'
+import { randomHex } from '../common/random.ts'
 import { type AsyncFailure, AsyncInvocations, RETRY_DELAYS_MS } from './async-invocations.ts'
 import { ConcurrencyLimit, EnvironmentPool } from './environment-pool.ts'
 import { ExecutionEnvironment, type Outcome } from './execution-environment.ts'
@@ -241,7 +242,7 @@ class LocalLambda implements Lambda {
     const running = this.#environments.get(`${ACCESS_KEY_PREFIX}${environment.id}`)
     if (running) running.callsInInvocation = 0
     const timeoutMs = timeoutSeconds * 1000
-    const traceId = `Root=1-${Math.floor(Date.now() / 1000).toString(16)}-${randomBytes(12).toString('hex')};Parent=${randomBytes(8).toString('hex')};Sampled=0`
+    const traceId = `Root=1-${Math.floor(Date.now() / 1000).toString(16)}-${randomHex(24)};Parent=${randomHex(16)};Sampled=0`
     return environment.invoke({ requestId, payload, deadlineMs: Date.now() + timeoutMs, traceId }, timeoutMs)
   }
 

@@ -1,6 +1,5 @@
-import { randomBytes } from 'node:crypto'
 import type { IncomingMessage } from 'node:http'
-import { clfTime, newGatewayId } from '../http-api/request-event.ts'
+import { clfTime, newGatewayId, newTraceId } from '../http-api/request-event.ts'
 
 /** What stays the same for all events of a connection. */
 export interface ConnectionInfo {
@@ -60,8 +59,7 @@ export function connectEvent(info: ConnectionInfo, request: IncomingMessage): We
     if (!/^(connection|upgrade)$/i.test(name)) add(name, request.rawHeaders[i + 1] ?? '')
   }
   const has = (name: string) => [...headers.keys()].some((key) => key.toLowerCase() === name)
-  if (!has('x-amzn-trace-id'))
-    add('X-Amzn-Trace-Id', `Root=1-${Math.floor(Date.now() / 1000).toString(16)}-${randomBytes(12).toString('hex')}`)
+  if (!has('x-amzn-trace-id')) add('X-Amzn-Trace-Id', newTraceId())
   if (!has('x-forwarded-for')) add('X-Forwarded-For', info.sourceIp)
   if (!has('x-forwarded-port')) add('X-Forwarded-Port', String(request.socket.localPort ?? 443))
   if (!has('x-forwarded-proto')) add('X-Forwarded-Proto', 'http')

@@ -3,6 +3,7 @@ import type { Socket } from 'node:net'
 import { setTimeout as delay } from 'node:timers/promises'
 import { type WebSocket, WebSocketServer } from 'ws'
 import { AwsError } from '../common/aws-error.ts'
+import { Drain } from '../common/drain.ts'
 import { httpAnswer } from '../http-api/function-response.ts'
 import { newGatewayId } from '../http-api/request-event.ts'
 import type { ApiRoute, ApiStage, TemplateApi } from '../http-api/template-api.ts'
@@ -42,7 +43,7 @@ export class Gateway {
   readonly #options: WebSocketApiOptions
   readonly #connections = new Map<string, Connection>()
   readonly #throttle = new StageThrottle()
-  readonly #underWay = new Set<Promise<void>>()
+  readonly #drain = new Drain()
   readonly #counts = { connects: 0, refusals: 0, messages: 0, posts: 0 }
   readonly #server = new WebSocketServer(SERVER_OPTIONS)
   #closing = false
@@ -59,7 +60,7 @@ export class Gateway {
   }
 
   handleUpgrade(request: IncomingMessage, socket: Socket, head: Buffer): void {
-    this.#track(this.#connect(request, socket, head))
+    this.#drain.add(this.#connect(request, socket, head))
   }
 
   drop(connectionId: string): boolean {
@@ -80,12 +81,12 @@ export class Gateway {
     return { open: this.connectionIds().length, ...this.#counts }
   }
 
-  async close(): Promise<void> {
+  async close(graceMs: number): Promise<void> {
     this.#closing = true
     // Those that wait for $connect are closed when they open.
     for (const connection of this.#connections.values())
       if (connection.isOpen) connection.close({ code: 1001, reason: 'Going away' })
-    while (this.#underWay.size > 0) await Promise.all(this.#underWay)
+    await this.#drain.wait(graceMs)
   }
 
   async #connect(request: IncomingMessage, socket: Socket, head: Buffer): Promise<void> {
@@ -183,7 +184,7 @@ export class Gateway {
         idleTimeoutMs: this.#options.idleTimeoutMs ?? IDLE_TIMEOUT_MS,
         maxDurationMs: this.#options.maxDurationMs ?? MAX_DURATION_MS,
         maxBufferedBytes: this.#options.maxBufferedBytes ?? 1024 * 1024,
-        onMessage: (text) => this.#track(this.#message(connection, text)),
+        onMessage: (text) => this.#drain.add(this.#message(connection, text)),
         onEnd: (end) => this.#ended(connection, end),
         onProtocolError: (error) => this.#report('-', connection.info.connectionId, error.message),
       })
@@ -228,7 +229,7 @@ export class Gateway {
     if (!route) return
     const { info } = connection
     const report = (why: string) => this.#report('$disconnect', info.connectionId, why)
-    this.#track(
+    this.#drain.add(
       this.#invoke(route, disconnectEvent(info, code, reason)).then(
         (result) => {
           if (result === 'timeout') report('the function took too long')
@@ -250,11 +251,6 @@ export class Gateway {
 
   #route(routeKey: string): ApiRoute | undefined {
     return this.#api.routes.find((route) => route.routeKey === routeKey)
-  }
-
-  #track(work: Promise<void>): void {
-    const tracked = work.finally(() => this.#underWay.delete(tracked))
-    this.#underWay.add(tracked)
   }
 
   #report(routeKey: string, connectionId: string, reason: string): void {

@@ -3,7 +3,7 @@ import { createServer, type IncomingMessage, type Server, type ServerResponse } 
 import { AwsError } from '../common/aws-error.ts'
 import { type AwsCall, accessKeyIdOf, type OnRequest } from '../common/aws-json-server.ts'
 import { BodyTooLarge, ClientAborted, readBody } from '../common/http-body.ts'
-import { closeServer, listen } from '../common/listen.ts'
+import { closeServer, KEEP_ALIVE_MS, listen } from '../common/listen.ts'
 import type { Connection } from './connection.ts'
 
 /** API Gateway's limit for a message, in both directions. */
@@ -30,7 +30,7 @@ export async function createManagementApi(
   options: ManagementOptions,
 ): Promise<{ url: string; close(): Promise<void> }> {
   const server: Server = createServer((request, response) => void serve(request, response, options))
-  server.keepAliveTimeout = 120_000
+  server.keepAliveTimeout = KEEP_ALIVE_MS
   const url = await listen(server, options.port)
   return { url, close: () => closeServer(server) }
 }

@@ -18,8 +18,11 @@ export interface WebSocketApi {
   /** Ids of the open connections, oldest first. */
   connectionIds(): string[]
   metrics(): WebSocketMetrics
-  /** Closes every connection with 1001 and resolves when all handlers, those of `$disconnect` too, have ended. */
-  close(): Promise<void>
+  /**
+   * Closes every connection with 1001 and resolves when all handlers, those of `$disconnect` too, have ended, at the latest
+   * after `graceMs` (10 s).
+   */
+  close(graceMs?: number): Promise<void>
 }
 
 /** An API Gateway WebSocket API as the template declares it, with its management endpoint on loopback. */
@@ -41,8 +44,8 @@ export async function createWebSocketApi(options: WebSocketApiOptions): Promise<
     drop: (connectionId) => gateway.drop(connectionId),
     connectionIds: () => gateway.connectionIds(),
     metrics: () => gateway.metrics(),
-    async close() {
-      await gateway.close()
+    async close(graceMs = 10_000) {
+      await gateway.close(graceMs)
       await management.close()
     },
   }

@@ -5,7 +5,7 @@ import { tmpdir } from 'node:os'
 import { join, resolve } from 'node:path'
 import { CreateTableCommand } from '@aws-sdk/client-dynamodb'
 import { GetCommand, PutCommand, QueryCommand, TransactWriteCommand, UpdateCommand } from '@aws-sdk/lib-dynamodb'
-import { describe, expect, it, onTestFinished } from 'vitest'
+import { describe, expect, it, onTestFinished, vi } from 'vitest'
 import { loadAssembly } from '../../../../local/assembly/cloud-assembly.ts'
 import { createDynamoDb, type DynamoDb } from '../../../../local/dynamodb/dynamodb.ts'
 import { clientsOf, tableDefinition } from './table.ts'
@@ -148,6 +148,35 @@ describe('the data directory', () => {
       const counts = [await count(n), await count(n, 'gsi1'), await count(n, 'gsi2')]
       expect([[20, 20, 20], ...(n === committed ? [[0, 0, 0]] : [])]).toContainEqual(counts)
     }
+  })
+})
+
+describe('a client token', () => {
+  it('is known after a restart, and forgotten after ten minutes', async () => {
+    const directory = temporaryDirectory()
+    const first = await createDynamoDb({ directory })
+    await clientsOf(first.url).client.send(new CreateTableCommand(tableDefinition('tokens')))
+    const add = async (db: DynamoDb, by: number) => {
+      const Update = {
+        TableName: 'tokens',
+        Key: { pk: 'a', sk: '1' },
+        UpdateExpression: 'ADD n :by',
+        ExpressionAttributeValues: { ':by': by },
+      }
+      const { documents } = clientsOf(db.url)
+      await documents.send(new TransactWriteCommand({ ClientRequestToken: 'token', TransactItems: [{ Update }] }))
+      return (await documents.send(new GetCommand({ TableName: 'tokens', Key: Update.Key }))).Item?.n
+    }
+    expect(await add(first, 1)).toBe(1)
+    await first.close()
+    const second = await createDynamoDb({ directory, sweepIntervalMs: 1e9 })
+    onTestFinished(() => second.close())
+    expect(await add(second, 1)).toBe(1)
+    await expect(add(second, 2)).rejects.toMatchObject({ name: 'IdempotentParameterMismatchException' })
+    const now = vi.spyOn(Date, 'now').mockReturnValue(Date.now() + 11 * 60_000)
+    onTestFinished(() => now.mockRestore())
+    await second.sweep()
+    expect(await add(second, 2)).toBe(3)
   })
 })
 
