@@ -14,7 +14,12 @@ export const MAX_LINE_LENGTH = 64 * 1_024
 export function splitLines(onLine: (line: string) => void): LineSplitter {
   const decoder = new StringDecoder('utf8')
   let rest = ''
-  const give = (line: string) => onLine(line.endsWith('\r') ? line.slice(0, -1) : line)
+  function give(line: string): void {
+    const whole = line.endsWith('\r') ? line.slice(0, -1) : line
+    // An empty line is a line too.
+    for (let from = 0; from === 0 || from < whole.length; from += MAX_LINE_LENGTH)
+      onLine(whole.slice(from, from + MAX_LINE_LENGTH))
+  }
   return {
     push(chunk) {
       const parts = (rest + decoder.write(chunk)).split('\n')
