@@ -53,9 +53,9 @@ export async function answerPost(
   if (session.transport !== 'polling') return refuse('bad-request')
   try {
     for (const [i, packet] of decodeBody(body()).entries()) {
-      // All packets of one request share its receive time, so their ids carry their order.
-      const requestId = `${received.requestId}-${String(i).padStart(4, '0')}`
-      await onPolledPacket(session.sid, packet, { at: received.at, requestId }, deps)
+      // Within the request's millisecond: a payload has at most 1,000 packets, and a double still tells them apart.
+      const when = { at: received.at + i / 1_000, requestId: `${received.requestId}-${i}` }
+      await onPolledPacket(session.sid, packet, when, deps)
     }
   } catch (error) {
     if (!(error instanceof MalformedPacket)) throw error

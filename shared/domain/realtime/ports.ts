@@ -81,7 +81,7 @@ export interface Log {
   error(message: string, fields: Record<string, unknown>): void
 }
 
-/** When and by which request a packet came; `at` is the gateway's receive time in ms since the epoch. */
+/** When and by which request a packet came; `at` is the gateway's receive time in ms since the epoch, with fractions for packets of one request. */
 export interface Received {
   readonly at: number
   readonly requestId: string

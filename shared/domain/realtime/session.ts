@@ -171,5 +171,9 @@ export function unsubscribed(session: Session, agentId: string, at: number): Ses
   if (subscription && subscription.at >= at) return session
   const { [agentId]: _gone, ...terminals } = session.terminals
   const recent = Object.entries(session.left).filter(([, leftAt]) => leftAt > at - LEFT_MS)
-  return { ...session, terminals, left: { ...Object.fromEntries(recent.slice(-MAX_TERMINALS)), [agentId]: at } }
+  return {
+    ...session,
+    terminals,
+    left: { ...Object.fromEntries(recent.slice(-MAX_TERMINALS)), [agentId]: Math.max(at, session.left[agentId] ?? 0) },
+  }
 }
