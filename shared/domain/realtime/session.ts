@@ -20,7 +20,7 @@ const SubscriptionSchema = z.object({
   at: instant,
   isOwner: z.boolean(),
 })
-export type Subscription = z.infer<typeof SubscriptionSchema>
+type Subscription = z.infer<typeof SubscriptionSchema>
 
 /** Something said to this client alone: a Socket.IO packet as text, or an event. */
 const ReplySchema = z.union([

@@ -6,10 +6,12 @@ import type { Clock } from '../../../../shared/domain/clock.ts'
 import type { LinkRef } from '../../../../shared/domain/environments/links.ts'
 import type { Environment } from '../../../../shared/domain/environments/schema.ts'
 import type { LedgerEntry } from '../../../../shared/domain/ledger/schema.ts'
+import { EVERYTHING } from '../../../../shared/domain/realtime/batch.ts'
+import { deliver } from '../../../../shared/domain/realtime/deliver.ts'
+import { openSocket } from '../../../../shared/domain/realtime/engine.ts'
 import type { ConnectionPoster, LinkMessageDeps, SocketDeps } from '../../../../shared/domain/realtime/ports.ts'
 import { publishEntries } from '../../../../shared/domain/realtime/publishing.ts'
 import type { ConnectDeps } from '../../../../shared/domain/realtime/websocket-events.ts'
-import { onRealtimeWork } from '../../../../shared/domain/realtime/work.ts'
 import { environment } from '../../../support/environments.ts'
 import { memoryLedger, memoryLinks, memorySessions, memoryTerminalLog, type Travel } from './memory.ts'
 
@@ -84,7 +86,8 @@ export function createWorld(options: WorldOptions) {
   }
 
   async function runWork(message: Work): Promise<void> {
-    if (message.kind === 'open-socket' || message.kind === 'deliver') await onRealtimeWork(message, deps)
+    if (message.kind === 'open-socket') await openSocket(message, deps)
+    if (message.kind === 'deliver') await deliver(message.sid, EVERYTHING, deps, { retry: true })
   }
 
   let entries = 0
