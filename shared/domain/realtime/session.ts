@@ -20,7 +20,6 @@ const SubscriptionSchema = z.object({
   at: instant,
   isOwner: z.boolean(),
 })
-type Subscription = z.infer<typeof SubscriptionSchema>
 
 /** Something said to this client alone: a Socket.IO packet as text, or an event. */
 const ReplySchema = z.union([
