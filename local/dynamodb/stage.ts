@@ -1,4 +1,11 @@
-import type { TableRecord } from './store.ts'
+import type { TableDescription } from './dynalite.ts'
+
+/** A table with what DynamoDB keeps beside its description. */
+export interface TableRecord {
+  readonly description: TableDescription
+  /** The attribute that holds the expiry in Unix seconds; undefined when TTL is off. */
+  readonly ttlAttribute?: string | undefined
+}
 
 /** A batch operation as LevelDB takes it. */
 export type BatchOperation =

@@ -12,14 +12,7 @@ import {
   type RangeDb,
   type TableDescription,
 } from './dynalite.ts'
-import { Stage } from './stage.ts'
-
-/** A table with what DynamoDB keeps beside its description. */
-export interface TableRecord {
-  readonly description: TableDescription
-  /** The attribute that holds the expiry in Unix seconds; undefined when TTL is off. */
-  readonly ttlAttribute?: string | undefined
-}
+import { Stage, type TableRecord } from './stage.ts'
 
 type Level = AbstractLevel<string | Buffer | Uint8Array, string, unknown>
 

@@ -3,8 +3,8 @@ import { arn } from '../assembly/account.ts'
 import { AwsError } from '../common/aws-error.ts'
 import { type IndexDescription, type Item, invalid, type Prepared, prepare, type TableDescription } from './dynalite.ts'
 import { indexesOf, stageEntry, stageExpiry } from './indexes.ts'
-import type { Stage } from './stage.ts'
-import { KEYS, type Store, type TableRecord } from './store.ts'
+import type { Stage, TableRecord } from './stage.ts'
+import { KEYS, type Store } from './store.ts'
 import type { Input } from './writes.ts'
 
 /** `CreateTable`. The table can be used at once; the answer says `CREATING`, as DynamoDB's does. */

@@ -92,16 +92,10 @@ export function readPolicy(payload: unknown): Authorization {
 function identityValue(source: string, head: RequestHead, { match, stage }: Routed): string | undefined {
   const [, kind, name = ''] =
     /^\$(request\.header|request\.querystring|stageVariables|context)\.(.+)$/.exec(source) ?? []
-  switch (kind) {
-    case 'request.header':
-      return head.headers[name.toLowerCase()]
-    case 'request.querystring':
-      return head.query[name]
-    case 'stageVariables':
-      return stage.variables[name]
-    case 'context':
-      if (name === 'routeKey') return match.route.routeKey
-      if (name === 'identity.sourceIp') return head.sourceIp
-  }
+  if (kind === 'request.header') return head.headers[name.toLowerCase()]
+  if (kind === 'request.querystring') return head.query[name]
+  if (kind === 'stageVariables') return stage.variables[name]
+  if (kind === 'context' && name === 'routeKey') return match.route.routeKey
+  if (kind === 'context' && name === 'identity.sourceIp') return head.sourceIp
   throw new Error(`The local gateway does not know the identity source ${source}`)
 }
