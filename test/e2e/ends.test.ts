@@ -1,5 +1,5 @@
 /** Every way an agent can end: the right state and the right reason, over HTTP and over a socket. */
-import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest'
+import { afterAll, afterEach, beforeAll, describe, expect, it, vi } from 'vitest'
 import { type Product, startProduct, type TestMember, type TestSocket } from '../support/product.ts'
 
 let product: Product
@@ -81,10 +81,32 @@ describe('an agent ends', () => {
     await endsAs(id, 'completed', undefined, 0)
   })
 
+  it('when ECS never answers: failed, in the end, and it says so', { timeout: 150_000 }, async () => {
+    product.runtime.faults.runTask.add({ kind: 'hang' })
+    const { id } = await member.spawn('')
+    await socket.ended(id, 140_000)
+    await endsAs(id, 'failed', expect.stringContaining('ECS did not say whether it started the task'))
+  })
+
   it('when the answer of RunTask is lost: one task, and it runs', async () => {
     product.runtime.faults.runTask.add({ kind: 'lose-answer' }, { times: 1 })
     const { id } = await member.spawn('exit 0')
     await endsAs(id, 'completed', undefined, 0)
+  })
+})
+
+describe('a stop that ECS refuses', () => {
+  it('is not called stopped: the reason says why, and the next stop works', async () => {
+    const id = await runningAgent('')
+    product.runtime.faults.stopTask.add({ kind: 'server-error' })
+    await member.call('POST', `/api/agents/${id}/stop`)
+    await vi.waitFor(async () => expect((await member.agent(id)).reason).toContain('ECS refused to stop the task'), {
+      timeout: 20_000,
+    })
+    expect((await member.agent(id)).status).toBe('running')
+    product.runtime.faults.reset()
+    await member.call('POST', `/api/agents/${id}/stop`)
+    await endsAs(id, 'killed', 'stopped on request')
   })
 })
 

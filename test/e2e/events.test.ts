@@ -1,7 +1,7 @@
 /** ECS events doubled, late, reversed or lost: the same final record, the same ledger, no socket event twice. */
 import { DynamoDBClient } from '@aws-sdk/client-dynamodb'
 import { DynamoDBDocumentClient } from '@aws-sdk/lib-dynamodb'
-import { afterAll, beforeAll, describe, expect, it } from 'vitest'
+import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest'
 import type { Faults } from '../../local/faults/faults.ts'
 import { createLedgerStore } from '../../shared/adapters/dynamodb/ledger-store.ts'
 import { type Product, startProduct } from '../support/product.ts'
@@ -23,17 +23,18 @@ beforeAll(async () => {
 afterAll(() => product.close())
 
 /** One life from spawn to its end under faults, as the ledger, the record and a socket tell it. */
-async function life(disturb: (faults: Faults) => void, heal?: () => Promise<void>) {
+async function life(disturb: (faults: Faults) => void, { reconciled = false } = {}) {
   const { runtime } = product
   const member = await product.member()
   const socket = await member.socket()
   disturb(runtime.faults)
   const { id } = await member.spawn('exit 3')
-  const ended = socket.ended(id)
-  if (heal) {
-    await runtime.ecs.idle()
-    await heal()
-  }
+  let isOver = false
+  const ended = socket.ended(id).finally(() => {
+    isOver = true
+  })
+  // The schedule, at the speed of a test: as often as it takes.
+  while (reconciled && !isOver) await reconcile()
   await ended
   runtime.faults.reset()
   await runtime.ecs.idle()
@@ -61,6 +62,8 @@ const reconcile = async () => {
 }
 
 describe('events of ECS', () => {
+  afterEach(() => product.runtime.faults.reset())
+
   it('in order', async () => {
     expect(await life(() => undefined)).toEqual(expected)
   })
@@ -77,7 +80,7 @@ describe('events of ECS', () => {
     expect(await life(reverse)).toEqual(expected)
   })
   it('all lost: after a reconcile', async () => {
-    expect(await life((faults) => faults.events.add({ kind: 'lose' }), reconcile)).toEqual(expected)
+    expect(await life((faults) => faults.events.add({ kind: 'lose' }), { reconciled: true })).toEqual(expected)
   })
   it('doubled, delayed and reordered by chance', async () => {
     const disturb = (faults: Faults) => {

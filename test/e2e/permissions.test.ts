@@ -1,0 +1,80 @@
+/** What functions do on one machine, their roles allow in an account: every call of a day's work is held against the template's policies. */
+import { EventEmitter, once } from 'node:events'
+import { afterAll, beforeAll, expect, it } from 'vitest'
+import { functions } from '../../shared/contracts/functions.ts'
+import { TERMINAL_LOG_MAX_BYTES } from '../../shared/contracts/limits.ts'
+import { needsOf, permissionsOf } from '../infra/support/permissions.ts'
+import { type Product, startProduct } from '../support/product.ts'
+
+let product: Product
+const calls = new EventEmitter()
+/** `function: action on resource` of all calls that functions made, and of those that their roles do not allow. */
+const made = new Set<string>()
+const denied = new Set<string>()
+
+beforeAll(async () => {
+  product = await startProduct()
+  const { lambda, assembly } = product.runtime
+  const allowed = permissionsOf(assembly)
+  const observe = lambda.observeCall.bind(lambda)
+  lambda.observeCall = (call) => {
+    const caller = lambda.environmentOfAccessKey(call.accessKeyId ?? '')?.functionName
+    if (caller !== undefined) {
+      for (const needed of needsOf(call)) {
+        const text = `${caller}: ${needed.action} on ${needed.resource}`
+        made.add(text)
+        if (!allowed(caller, needed)) denied.add(text)
+      }
+      calls.emit('made')
+    }
+    return observe(call)
+  }
+})
+afterAll(() => product.close())
+
+const hasMade = (caller: string) => [...made].some((text) => text.startsWith(`covibes-local-${caller}: `))
+
+async function runSchedules(): Promise<void> {
+  const { assembly, eventBridge } = product.runtime
+  const schedules = assembly.ofType('AWS::Events::Rule').filter(({ properties }) => properties.ScheduleExpression)
+  for (const { ref } of schedules) eventBridge.trigger(ref)
+  while (!['reconcile-tasks', 'sweep-outbox', 'ping-connections'].every(hasMade)) await once(calls, 'made')
+}
+
+it('roles allow all that functions do in the life of agents and their watchers', { timeout: 120_000 }, async () => {
+  const member = await product.member()
+  const socket = await member.socket()
+  const runs = async (agentType: string, task: string) => {
+    const { id } = await member.spawn(task, { agentType })
+    await socket.next('agent-status', (payload) => payload.agentId === id && payload.status === 'running')
+    return id
+  }
+
+  const id = await runs('mock', '')
+  await socket.connectTerminal(id)
+  await socket.seen(id, 'mock>')
+  socket.type(id, 'hello\r')
+  await socket.seen(id, 'you said: hello')
+  await member.call('POST', `/api/agents/${id}/input`, { input: 'again\r' })
+  await socket.seen(id, 'you said: again')
+  for (const path of ['', '/list', `/${id}`, `/${id}/output`, `/${id}/container`]) {
+    await member.call('GET', `/api/agents${path}`)
+  }
+  await member.call('GET', '/api/health')
+  await member.call('POST', `/api/agents/${id}/signal`, { signal: 'SIGINT' })
+  await runSchedules()
+  await member.call('POST', `/api/agents/${id}/stop`)
+  await socket.ended(id)
+  await member.call('DELETE', `/api/agents/${id}`)
+
+  // A log so long that its beginning is cleared away, watched by polling; and an agent that needs its team's model key.
+  const polling = await member.socket({ transports: ['polling'] })
+  const long = await member.spawn(`flood ${TERMINAL_LOG_MAX_BYTES + 500_000}; exit 0`)
+  await polling.ended(long.id, 60_000)
+  await runs('claude', '')
+  await member.call('DELETE', '/api/agents')
+
+  expect([...denied]).toEqual([])
+  const silent = Object.entries(functions).filter(([caller, { uses }]) => uses.length > 0 && !hasMade(caller))
+  expect(silent.map(([caller]) => caller)).toEqual([])
+})
