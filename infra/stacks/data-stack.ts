@@ -58,7 +58,7 @@ export class DataStack extends Stack {
 
   private table(id: string, name: TableId, config: DataResources['config']): TableV2 {
     const contract: TableContract = tables[name]
-    const table = new TableV2(this, id, {
+    return new TableV2(this, id, {
       partitionKey: key(contract.partitionKey),
       ...(contract.sortKey === undefined ? {} : { sortKey: key(contract.sortKey) }),
       ...(contract.ttl === undefined ? {} : { timeToLiveAttribute: contract.ttl }),
@@ -71,7 +71,6 @@ export class DataStack extends Stack {
       deletionProtection: config.retain,
       removalPolicy: removalPolicy(config),
     })
-    return table
   }
 
   private workQueue(deployment: Deployment): Queue {
