@@ -179,6 +179,16 @@ export async function startRuntime(options: RuntimeOptions): Promise<Runtime> {
         functions,
         endpointVariables: () => endpoints,
         onLog: (functionName, _, line) => log(functionName, line),
+        onAsyncFailure: ({ functionName, destination, deadLetterTarget, record, event }) => {
+          traffic('given up', record)
+          log(functionName, `given up: ${JSON.stringify(record)}`)
+          const kept = [
+            ...(destination ? [[destination, record] as const] : []),
+            ...(deadLetterTarget ? [[deadLetterTarget, event] as const] : []),
+          ]
+          for (const [queueArn, body] of kept)
+            sqs.send(queueArn, { body: JSON.stringify(body) }).catch((error: unknown) => log('runtime', String(error)))
+        },
       }),
     )
     const functionOf: Runtime['functionOf'] = (id) => {

@@ -26,7 +26,8 @@ export const environmentLogFields = (record: Environment) => ({
 /** The integration guide's log events, with its names and fields. */
 const containerLog: ContainerLog = {
   agentStarted: (record) => logger.info('Docker agent started', environmentLogFields(record)),
-  containerError: (record) => logger.error('Container error', { ...environmentLogFields(record), error: record.reason }),
+  containerError: (record) =>
+    logger.error('Container error', { ...environmentLogFields(record), error: record.reason }),
 }
 
 export function observeDeps(env: FunctionEnv<'on-task-state-changed'>): ObserveDeps {
