@@ -111,6 +111,7 @@ describe('CONNECT', () => {
     const second = await rawSocket(bench)
     await second.handle(connectPacket({ token: TOKEN, pid: first.sid }))
     expect(first.isClosed()).toBe(true)
+    expect(bench.world.sessions.sessions.get(first.sid)?.endedAt).toBeDefined()
     expect(second.events().map(([name]) => name)).toEqual(['team-joined'])
     await bench.run(() => bench.world.tell(TEAM, 'once'))
     expect(second.events().map(([name]) => name)).toEqual(['team-joined', 'agent-status'])
