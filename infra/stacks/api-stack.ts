@@ -1,10 +1,17 @@
 import { CfnOutput, Duration, Stack } from 'aws-cdk-lib'
-import { HttpApi, HttpMethod, HttpNoneAuthorizer, HttpStage } from 'aws-cdk-lib/aws-apigatewayv2'
+import {
+  HttpApi,
+  HttpMethod,
+  HttpNoneAuthorizer,
+  HttpRoute,
+  HttpRouteKey,
+  HttpStage,
+} from 'aws-cdk-lib/aws-apigatewayv2'
 import { HttpLambdaAuthorizer, HttpLambdaResponseType } from 'aws-cdk-lib/aws-apigatewayv2-authorizers'
 import { HttpLambdaIntegration } from 'aws-cdk-lib/aws-apigatewayv2-integrations'
 import type { Construct } from 'constructs'
 import { type FunctionId, functions } from '../../shared/contracts/functions.ts'
-import { type Route, routes } from '../../shared/contracts/routes.ts'
+import { defaultRoute, type Route, routes } from '../../shared/contracts/routes.ts'
 import { acknowledge } from '../acknowledge.ts'
 import { accessLog } from '../constructs/access-log.ts'
 import { ALARM_PERIOD, alarm } from '../constructs/alarm.ts'
@@ -23,8 +30,10 @@ const AUTHORIZER_CACHE = Duration.seconds(60)
 /** Answers of status 5xx in one alarm window. */
 const SERVER_ERRORS = 5
 
-/** The HTTP API: exactly the routes of shared/contracts/routes.ts. */
+/** The HTTP API: exactly the routes of shared/contracts/routes.ts, and its `$default` for what is the existing server's. */
 export class ApiStack extends Stack {
+  readonly httpApiId: string
+
   constructor(scope: Construct, id: string, { deployment, data, sockets }: ApiStackProps) {
     super(scope, id, { description: 'Covibes control plane: HTTP API' })
     const { config } = deployment
@@ -34,6 +43,7 @@ export class ApiStack extends Stack {
       description: 'Covibes control plane',
       createDefaultStage: false,
     })
+    this.httpApiId = api.apiId
     const stage = new HttpStage(this, 'Stage', {
       httpApi: api,
       stageName: '$default',
@@ -59,9 +69,13 @@ export class ApiStack extends Stack {
       const { lambda } = new ControlPlaneFunction(this, functionId, { deployment, resources })
       integrations.set(functionId, new HttpLambdaIntegration(`${functionId}-integration`, lambda))
     }
+    const integrationOf = (routeId: string, functionId: string) => {
+      const integration = integrations.get(functionId as FunctionId)
+      if (integration === undefined) throw new Error(`Route ${routeId}: no http function "${functionId}".`)
+      return integration
+    }
     for (const [routeId, route] of Object.entries<Route>(routes)) {
-      const integration = integrations.get(route.handler as FunctionId)
-      if (integration === undefined) throw new Error(`Route ${routeId}: no http function "${route.handler}".`)
+      const integration = integrationOf(routeId, route.handler)
       const added = api.addRoutes({
         path: gatewayPath(route.path),
         methods: [HttpMethod[route.method]],
@@ -72,6 +86,13 @@ export class ApiStack extends Stack {
         for (const open of added) acknowledge(open, { 'AwsSolutions-APIG4': `Open by contract: ${route.summary}` })
       }
     }
+    const forwarded = new HttpRoute(this, 'Default', {
+      httpApi: api,
+      routeKey: HttpRouteKey.DEFAULT,
+      integration: integrationOf(defaultRoute.routeKey, defaultRoute.handler),
+      authorizer: new HttpNoneAuthorizer(),
+    })
+    acknowledge(forwarded, { 'AwsSolutions-APIG4': `Open by contract: ${defaultRoute.summary}` })
     new CfnOutput(this, 'HttpApiUrl', { value: api.apiEndpoint })
   }
 }

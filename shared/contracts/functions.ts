@@ -129,6 +129,28 @@ export const functions = {
     entry: 'functions/http/agents/send-agent-signal.ts',
     uses: ['environments', 'connections', 'socketPosts', 'flags:read', 'existingServer'],
   },
+  'get-workspace-config': {
+    ...http,
+    entry: 'functions/http/workspace/get-workspace-config.ts',
+    uses: ['environments:read'],
+  },
+  'put-workspace-config': {
+    ...http,
+    entry: 'functions/http/workspace/put-workspace-config.ts',
+    uses: ['environments'],
+  },
+  'get-auth-me': {
+    ...http,
+    entry: 'functions/http/existing-server/get-auth-me.ts',
+    timeoutSeconds: 28,
+    uses: ['connections', 'existingServer'],
+  },
+  'forward-request': {
+    ...http,
+    entry: 'functions/http/existing-server/forward-request.ts',
+    timeoutSeconds: 28,
+    uses: ['existingServer'],
+  },
   'get-openapi': { ...http, entry: 'functions/http/meta/get-openapi.ts', uses: [], memoryMb: 256 },
   'get-health': { ...http, entry: 'functions/http/meta/get-health.ts', uses: ['flags:read'], memoryMb: 256 },
   'poll-socket': {

@@ -92,3 +92,18 @@ export const ENGINE_MAX_PAYLOAD_BYTES = 4_000_000
 
 /** Hours a connection row outlives its last change: API Gateway cuts a WebSocket after 2 h. */
 export const CONNECTION_TTL_HOURS = 3
+
+/** Bytes of a workspace layout as JSON: one DynamoDB item holds 400 KB with its keys. A larger one is 413. */
+export const WORKSPACE_CONFIG_MAX_BYTES = 390_000
+
+/** Milliseconds a forwarded request may take: the function behind it has 28 s, API Gateway cuts at 30 s. */
+export const FORWARD_TIMEOUT_MS = 26_000
+
+/** Bytes of a function's answer, the JSON around the body included (Lambda quotas: 6 MB, synchronous). */
+export const LAMBDA_MAX_RESPONSE_BYTES = 6 * 1024 * 1024
+
+/** Milliseconds after which `GET /api/auth/me` is answered with what the existing server said last, when that is known. */
+export const AUTH_ME_PATIENCE_MS = 2_000
+
+/** Milliseconds an answer of `GET /api/auth/me` may be used in the existing server's place; a token lives 24 h, too. */
+export const AUTH_ME_KEPT_MS = 24 * 60 * 60_000

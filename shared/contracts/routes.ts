@@ -6,6 +6,7 @@
  */
 import * as z from 'zod'
 import * as agents from './agents.ts'
+import * as workspace from './workspace.ts'
 
 export type HttpMethod = 'GET' | 'POST' | 'PUT' | 'DELETE' | 'OPTIONS'
 
@@ -144,6 +145,34 @@ export const routes = {
     answer: agents.ContainerAnswerSchema,
     errors: [404],
   },
+  getWorkspaceConfig: {
+    method: 'GET',
+    path: '/api/workspace/config',
+    auth: 'user',
+    summary: "The team's workspace layout, as it was last stored.",
+    handler: 'get-workspace-config',
+    answer: workspace.WorkspaceConfigSchema,
+  },
+  putWorkspaceConfig: {
+    method: 'PUT',
+    path: '/api/workspace/config',
+    auth: 'user',
+    summary: "Store the team's whole workspace layout; the last writer wins.",
+    handler: 'put-workspace-config',
+    body: workspace.WorkspaceConfigSchema,
+    answer: workspace.StoredWorkspaceConfigSchema,
+    errors: [400, 413],
+  },
+  getAuthMe: {
+    method: 'GET',
+    path: '/api/auth/me',
+    // The existing server judges the token: a refusal of ours for a reason of ours would sign its member out.
+    auth: 'none',
+    summary:
+      'The member and the team of the bearer token, from the existing server or, while that is in trouble, as it last said.',
+    handler: 'get-auth-me',
+    errors: [401, 403, 404, 502, 504],
+  },
   getOpenApi: {
     method: 'GET',
     path: '/api/openapi.json',
@@ -176,6 +205,13 @@ export const routes = {
 } as const satisfies Record<string, Route>
 
 export type RouteId = keyof typeof routes
+
+/** API Gateway's `$default`: whatever no route above takes, by any method, is the existing server's and goes there unchanged. */
+export const defaultRoute = {
+  routeKey: '$default',
+  handler: 'forward-request',
+  summary: 'The existing server authorizes what is forwarded to it.',
+} as const
 
 type Parsed<R, K extends string> = R extends Record<K, infer S extends z.ZodType> ? z.infer<S> : undefined
 /** What a route's handler gets, from its schemas. */

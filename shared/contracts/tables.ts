@@ -13,7 +13,7 @@ export interface TableContract {
 }
 
 export const tables = {
-  /** Environment records, slots, idempotency keys, team ledgers with the outbox. */
+  /** Environment records, slots, idempotency keys, team ledgers with the outbox, workspace layouts. */
   environments: {
     partitionKey: 'pk',
     sortKey: 'sk',
@@ -25,7 +25,7 @@ export const tables = {
       outbox: { partitionKey: 'outboxKey', sortKey: 'outboxAt', projection: 'KEYS_ONLY' },
     },
   },
-  /** Engine.IO sessions, their WebSocket connections, team and terminal membership, links, cached profiles. */
+  /** Engine.IO sessions, their WebSocket connections, team and terminal membership, links, cached profiles and answers to `GET /api/auth/me`. */
   connections: {
     partitionKey: 'pk',
     sortKey: 'sk',

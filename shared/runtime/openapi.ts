@@ -31,7 +31,9 @@ const ERROR_RESPONSES: Readonly<Record<number, readonly [name: string, descripti
   422: ['IdempotencyKeyReused', 'The Idempotency-Key was used before, for another request.'],
   429: ['TooManyAgents', "All of the team's agent slots are in use."],
   500: ['Internal', 'A fault of the control plane.'],
+  502: ['BadGateway', 'The Covibes server cannot be reached, or its answer cannot be passed on.'],
   503: ['Unavailable', 'Try again later.'],
+  504: ['GatewayTimeout', 'The Covibes server did not answer in time.'],
 }
 
 const ref = (kind: 'schemas' | 'responses' | 'parameters', name: string): Json => ({

@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest'
 import { gatewayPath } from '../../infra/stacks/api-stack.ts'
-import { type Route, routes } from '../../shared/contracts/routes.ts'
+import { defaultRoute, type Route, routes } from '../../shared/contracts/routes.ts'
 import { lambdaOf } from './support/roles.ts'
 import { type Resource, synthesized } from './support/synthesized.ts'
 
@@ -19,8 +19,9 @@ function functionBehind(route: Resource): string {
 }
 
 describe('HTTP API', () => {
-  it('has exactly the routes of the contract', () => {
-    expect(templateRoutes.map(({ Properties }) => Properties.RouteKey).sort()).toEqual(contract.map(keyOf).sort())
+  it('has exactly the routes of the contract and the default one', () => {
+    const keys = [...contract.map(keyOf), defaultRoute.routeKey]
+    expect(templateRoutes.map(({ Properties }) => Properties.RouteKey).sort()).toEqual(keys.sort())
     for (const { Properties } of templateRoutes) expect(Properties.ApiId).toEqual({ Ref: httpApi?.logicalId })
   })
 
@@ -35,6 +36,13 @@ describe('HTTP API', () => {
       expect(made.Properties.AuthorizerId).toEqual(route.auth === 'user' ? { Ref: authorizer } : undefined)
     },
   )
+
+  it('$default: whatever no route takes goes to the function that forwards it, which asks nobody', () => {
+    const made = templateRoutes.find(({ Properties }) => Properties.RouteKey === '$default')
+    if (made === undefined) throw new Error('no $default')
+    expect(functionBehind(made)).toBe(lambdaOf(app, 'production', defaultRoute.handler).logicalId)
+    expect([made.Properties.AuthorizationType, made.Properties.AuthorizerId]).toEqual(['NONE', undefined])
+  })
 
   it('authorizes by a simple answer to the Authorization header', () => {
     const authorizers = app.ofType('AWS::ApiGatewayV2::Authorizer')
