@@ -32,6 +32,9 @@ const SIGNALS = new Map(Object.entries(constants.signals).map(([name, number]) =
 /** Signals that somebody sends to end a process; the others are crashes. */
 const ENDING_SIGNALS: readonly string[] = ['SIGKILL', 'SIGTERM', 'SIGHUP', 'SIGINT', 'SIGQUIT']
 
+/** Stop codes under which the container, or somebody who stopped it, says how it ended; under others the platform took it. */
+const OWN_ENDS: readonly string[] = ['EssentialContainerExited', 'UserInitiated']
+
 /** Exit codes over 128 are 128 + signal, as shells and container runtimes report them. */
 export const signalOfExitCode = (code: number): string | undefined => (code > 128 ? SIGNALS.get(code - 128) : undefined)
 
@@ -45,6 +48,8 @@ export function describeTaskEnd(record: Environment, task: ObservedTask): TaskEn
     return { status: 'failed', ...code, reason: platformSays || 'the task failed to start' }
   if (task.stopCode === 'SpotInterruption' || task.stopCode === 'TerminationNotice')
     return { status: 'failed', ...code, reason: `Spot interruption: ${platformSays || 'the capacity was taken back'}` }
+  if (task.stopCode !== undefined && !OWN_ENDS.includes(task.stopCode))
+    return { status: 'failed', ...code, reason: platformSays || `ended by the platform (${task.stopCode})` }
   if (detail?.startsWith('OutOfMemory')) return { status: 'failed', ...code, reason: `out of memory: ${detail}` }
   if (exitCode === 0 && task.stopCode !== 'UserInitiated') return { status: 'completed', exitCode }
   if (record.stopRequest) return { status: 'killed', ...code, reason: 'stopped on request' }
