@@ -81,7 +81,6 @@ export const publisher = (env: DeliveryEnv): Publish => createPublish(publishDep
 function inputDeps(env: FunctionEnv<'send-agent-input'>): InputDeps {
   return {
     ...base,
-    sessions: sessionsOf(env),
     links: linksOf(env),
     environments: createEnvironmentStore(documentClient(), env.ENVIRONMENTS_TABLE),
     poster: createConnectionPoster(env.WEBSOCKET_ENDPOINT, log),

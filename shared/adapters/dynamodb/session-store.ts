@@ -95,7 +95,6 @@ export function createSessionStore(client: DynamoDBDocumentClient, table: string
     },
 
     bind: (connectionId, connection, expiresAt) => write(connectionKey(connectionId), { ...connection, expiresAt }),
-    unbind: (connectionId) => remove(connectionKey(connectionId)),
     async connection(connectionId) {
       const item = await read(connectionKey(connectionId))
       return item && parse(ConnectionSchema, item)

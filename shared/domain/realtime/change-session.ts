@@ -34,13 +34,9 @@ export function roomsOf({ user, team, terminals }: Session): Room[] {
   return team ? [{ kind: 'team', teamId }, ...watched] : watched
 }
 
-/** Takes the session out of its rooms and forgets its connection. */
-export async function leaveEverything(session: Session, { sessions }: Pick<DeliveryDeps, 'sessions'>): Promise<void> {
-  const { sid, connectionId } = session
-  await Promise.all([
-    ...roomsOf(session).map((room) => sessions.leave(room, sid)),
-    ...(connectionId === undefined ? [] : [sessions.unbind(connectionId)]),
-  ])
+/** Takes the session out of its rooms. What its connection is stays known: messages may still be under way to a handler. */
+export async function leaveRooms(session: Session, { sessions }: Pick<DeliveryDeps, 'sessions'>): Promise<void> {
+  await Promise.all(roomsOf(session).map((room) => sessions.leave(room, session.sid)))
 }
 
 /**
@@ -67,7 +63,7 @@ export async function endSession(
     },
     deps,
   )
-  if (before) await leaveEverything(before, deps)
+  if (before) await leaveRooms(before, deps)
 }
 
 /**

@@ -4,7 +4,7 @@
  */
 import * as z from 'zod'
 import { EVERYTHING } from './batch.ts'
-import { changeAndReply, changeSession, leaveEverything } from './change-session.ts'
+import { changeAndReply, changeSession, leaveRooms } from './change-session.ts'
 import { decodeOffset, rewound } from './cursors.ts'
 import { deliver } from './deliver.ts'
 import { MEMBERSHIP_RENEWAL_MS } from './limits.ts'
@@ -63,7 +63,7 @@ async function takeOver(pid: string, sid: string, user: User, deps: SocketDeps):
   )
   if (before && isLive(before)) {
     if (before.connectionId !== undefined) await deps.poster.close(before.connectionId)
-    await leaveEverything(before, deps)
+    await leaveRooms(before, deps)
   }
   return before
 }
@@ -93,7 +93,7 @@ async function establish(
     deps,
   )
   if (!session) {
-    if (restored) await leaveEverything({ ...withoutConnection(restored), sid }, deps)
+    if (restored) await leaveRooms({ ...restored, sid }, deps)
     return []
   }
   await deliver(sid, EVERYTHING, deps)
@@ -116,8 +116,3 @@ const unreadEvents = (restored: Session | undefined): { event: readonly [string,
   (restored?.replies.kept ?? []).flatMap((reply) =>
     'event' in reply && reply.sequence > (restored?.replies.sent ?? 0) ? [{ event: reply.event }] : [],
   )
-
-function withoutConnection(session: Session): Session {
-  const { connectionId: _connection, ...rest } = session
-  return rest
-}

@@ -11,15 +11,18 @@ import { deliver } from './deliver.ts'
 import type { Received, SocketDeps } from './ports.ts'
 import { replyWith } from './reply.ts'
 import { enterRoom } from './rooms.ts'
-import type { ConnectedSession, Session } from './session.ts'
+import { type ConnectedSession, isLive, type Session } from './session.ts'
 import { connectTerminal, disconnectTerminal, resizeTerminal, typeIntoTerminal } from './terminal-events.ts'
+
+/** What still means something when the session has ended meanwhile. */
+const TO_THE_CONTAINER: ReadonlySet<ClientEventName> = new Set(['terminal_input', 'terminal_resize'])
 
 /** Handles one event; what is not in the contract is ignored, what does not fit its schema is answered with `error`. */
 export async function onEvent(session: Session, data: unknown, received: Received, deps: SocketDeps): Promise<void> {
   const { user } = session
   if (!user || !Array.isArray(data)) return
   const [name, payload] = data as unknown[]
-  if (!isClientEvent(name)) return
+  if (!isClientEvent(name) || (!isLive(session) && !TO_THE_CONTAINER.has(name))) return
   const parsed = clientEvents[name].safeParse(payload)
   if (!parsed.success) return replyWith(session.sid, ['error', { message: `Invalid payload for ${name}` }], deps)
   const connected: ConnectedSession = { ...session, user }

@@ -116,7 +116,6 @@ async function dropConnection(
   deps.log.warn('Container link lost', { environmentId: ref.id, teamId: ref.teamId, outcome })
   if (outcome === 'unclear') await deps.poster.close(connectionId)
   await changeLink(ref, (link) => (link.connectionId === connectionId ? disconnected(link) : link), deps)
-  await deps.sessions.unbind(connectionId)
 }
 
 /** Remembers the size for a container that is not connected, and tells one that is. A resize older than the last is dropped. */

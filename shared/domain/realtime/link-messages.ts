@@ -66,17 +66,18 @@ async function closeLink({ connectionId, ref }: LinkConnection, deps: LinkMessag
   await linkClosed(ref, connectionId, deps)
 }
 
-/** The connection is over; a newer one of the same record stays. */
+/**
+ * The connection is over; a newer one of the same record stays. What the gateway received over it before is still handled:
+ * a container that ends says so last, and its disconnect may be handled first.
+ */
 export async function linkClosed(
   ref: LinkRef,
   connectionId: string,
-  deps: Pick<LinkMessageDeps, 'links' | 'clock' | 'sleep'> & { sessions: Pick<LinkMessageDeps['sessions'], 'unbind'> },
+  deps: Pick<LinkMessageDeps, 'links' | 'clock' | 'sleep'>,
 ): Promise<void> {
   const current = await deps.links.get(ref)
-  if (current?.connectionId === connectionId) {
-    await changeLink(ref, (link) => (link.connectionId === connectionId ? disconnected(link) : link), deps)
-  }
-  await deps.sessions.unbind(connectionId)
+  if (current?.connectionId !== connectionId) return
+  await changeLink(ref, (link) => (link.connectionId === connectionId ? disconnected(link) : link), deps)
 }
 
 async function dismiss(link: LinkConnection, reason: string, deps: LinkMessageDeps): Promise<void> {
@@ -140,7 +141,6 @@ async function takeOver(
   if (!before) return dismiss(link, 'a newer container has taken over', deps)
   if (before.connectionId !== undefined && before.connectionId !== connectionId) {
     await deps.poster.close(before.connectionId)
-    await deps.sessions.unbind(before.connectionId)
   }
   if (now.size && (now.size.cols !== told.cols || now.size.rows !== told.rows)) {
     const { cols, rows } = now.size

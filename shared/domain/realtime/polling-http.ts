@@ -3,7 +3,7 @@ import { onPolledPacket, openPolling, rejectClient } from './engine.ts'
 import { decodeBody, MalformedPacket } from './packets.ts'
 import { holdPoll } from './poll.ts'
 import type { DeliveryDeps, Received, SocketDeps } from './ports.ts'
-import { isLive } from './session.ts'
+import { wasLiveAt } from './session.ts'
 
 const ERRORS = {
   'unknown-transport': { code: 0, message: 'Transport unknown' },
@@ -49,7 +49,7 @@ export async function answerPost(
   if (problem) return refuse(problem)
   if (query.sid === undefined) return refuse('bad-method')
   const session = await deps.sessions.get(query.sid)
-  if (!isLive(session)) return refuse('unknown-sid')
+  if (!session || !wasLiveAt(session, received.at)) return refuse('unknown-sid')
   if (session.transport !== 'polling') return refuse('bad-request')
   try {
     for (const [i, packet] of decodeBody(body()).entries()) {

@@ -34,8 +34,8 @@ export interface SessionStore {
   leave(room: Room, sid: string): Promise<void>
   members(room: Room, cursor?: string): Promise<{ sids: string[]; cursor?: string }>
 
+  /** Rows stay until they expire: a message may be handled after its connection's end. */
   bind(connectionId: string, connection: Connection, expiresAt: number): Promise<void>
-  unbind(connectionId: string): Promise<void>
   connection(connectionId: string): Promise<Connection | undefined>
 
   /** A page of the open WebSockets of a shard; eventually consistent. */
@@ -108,7 +108,6 @@ export interface PublishDeps extends DeliveryDeps {
 
 export interface InputDeps {
   readonly links: LinkStore
-  readonly sessions: Pick<SessionStore, 'unbind'>
   readonly environments: Pick<EnvironmentStore, 'get'>
   readonly poster: ConnectionPoster
   readonly clock: Clock

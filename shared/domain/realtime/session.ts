@@ -113,6 +113,10 @@ export function newSession(given: {
 export const isLive = (session: Session | undefined): session is Session =>
   session !== undefined && session.endedAt === undefined
 
+/** What the gateway received before the session ended counts, however late its handler runs: somebody typed it. */
+export const wasLiveAt = (session: Session, at: number): boolean =>
+  session.endedAt === undefined || at <= session.endedAt
+
 /** Ends the transport: nobody delivers any more, and the state stays for a resume. */
 export function ended(session: Session, now: number): Session {
   const { lease: _lease, connectionId: _connection, probe: _probe, blocked: _blocked, ...rest } = session

@@ -1,14 +1,14 @@
 /** Socket.IO 5 packets: CONNECT, events, DISCONNECT. */
 import type { Packet } from 'socket.io-parser'
 import { REPLIES_ONLY } from './batch.ts'
-import { changeAndReply, changeSession, leaveEverything } from './change-session.ts'
+import { changeAndReply, changeSession, leaveRooms } from './change-session.ts'
 import { connect } from './connect.ts'
 import { deliver } from './deliver.ts'
 import { onEvent } from './events.ts'
 import { MAX_EARLY_PACKETS } from './limits.ts'
 import { connectErrorPacket, decodeSocketPacket, MalformedPacket, PacketType } from './packets.ts'
 import type { Received, SocketDeps } from './ports.ts'
-import { isLive, type Session } from './session.ts'
+import { isLive, type Session, wasLiveAt } from './session.ts'
 
 /** @throws MalformedPacket */
 export async function onSocketPacket(sid: string, text: string, received: Received, deps: SocketDeps): Promise<void> {
@@ -43,7 +43,7 @@ async function onOtherNamespace(sid: string, packet: Packet, deps: SocketDeps): 
 }
 
 /**
- * The session if its CONNECT has been handled. Otherwise the event is kept on the session, and CONNECT's handler takes it up:
+ * The session if its CONNECT has been handled, also when it has ended since the gateway received the event. Otherwise the event is kept on the session, and CONNECT's handler takes it up:
  * handlers of one connection run side by side, and the compare-and-set decides which of the two has it.
  */
 async function connectedSession(
@@ -66,7 +66,7 @@ async function connectedSession(
     deps,
   )
   if (overflow) throw new MalformedPacket('too many events before CONNECT')
-  return isLive(session) && session.user ? session : undefined
+  return session?.user && wasLiveAt(session, received.at) ? session : undefined
 }
 
 /** The client leaves for good: nothing is kept for a resume. The transport closes by itself. */
@@ -82,7 +82,5 @@ async function disconnect(sid: string, deps: SocketDeps): Promise<void> {
     },
     deps,
   )
-  if (!before) return
-  const { connectionId: _stays, ...left } = before
-  await leaveEverything(left, deps)
+  if (before) await leaveRooms(before, deps)
 }

@@ -110,5 +110,4 @@ export async function onDisconnect(
   if (!connection) return
   if (connection.kind === 'link') return linkClosed(connection.ref, connectionId, deps)
   await endSession(connection.sid, deps, { connectionId })
-  await deps.sessions.unbind(connectionId)
 }

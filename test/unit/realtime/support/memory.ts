@@ -54,7 +54,6 @@ export function memorySessions(travel: Travel = atOnce, pageSize = 2) {
         return { sids, ...(rest.length > pageSize && last !== undefined ? { cursor: last } : {}) }
       }),
     bind: (id, connection) => through(travel, () => connections.set(id, clone(connection))).then(() => undefined),
-    unbind: (id) => through(travel, () => connections.delete(id)).then(() => undefined),
     connection: (id) => through(travel, () => connections.get(id)),
     pingable: (shard) =>
       through(travel, () => ({
