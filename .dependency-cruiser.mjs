@@ -17,7 +17,12 @@ const MANAGEMENT_API = '(^|/)node_modules/@aws-sdk/client-apigatewaymanagementap
 export default {
   forbidden: [
     forbid('no-cycles', 'A cycle makes two modules one.', {}, { circular: true }),
-    forbid('unresolvable', 'The import names nothing.', {}, { couldNotResolve: true }),
+    forbid(
+      'unresolvable',
+      'The import names nothing. `cloudfront` is a module of CloudFront Functions.',
+      {},
+      { couldNotResolve: true, pathNot: '^cloudfront$' },
+    ),
     forbid(
       'contracts-are-pure',
       'Contracts are data and zod: infra loads them at synth time.',

@@ -9,7 +9,7 @@ const LogRetentionDays = z.union([z.literal(1), z.literal(7), z.literal(30), z.l
 
 const Flag = z.union([z.boolean(), z.enum(['true', 'false']).transform((value) => value === 'true')])
 
-export const StageConfigSchema = z.strictObject({
+const StageFields = z.strictObject({
   /** Part of every physical name: short, so that the longest function name stays below Lambda's 64 characters. */
   stage: z.string().regex(/^[a-z][a-z0-9-]{0,19}$/),
   /** Data outlives the stack: RETAIN, deletion protection, log groups kept. */
@@ -32,7 +32,16 @@ export const StageConfigSchema = z.strictObject({
   throttle: z.strictObject({ rate: z.number().int().positive(), burst: z.number().int().positive() }),
   /** Gets the alarms by mail; the address confirms the subscription itself. */
   alarmEmail: z.email().optional(),
+  /** Host name of the frontend, without scheme or path; absent: the distribution's own `….cloudfront.net`. */
+  appDomain: z.hostname().optional(),
+  /** Certificate of `appDomain`. CloudFront takes certificates of us-east-1 only, wherever the stage is. */
+  certificateArn: z.string().startsWith('arn:aws:acm:us-east-1:').optional(),
 })
+
+export const StageConfigSchema = StageFields.refine(
+  ({ appDomain, certificateArn }) => (appDomain === undefined) === (certificateArn === undefined),
+  { error: 'appDomain and certificateArn are given together or not at all', path: ['appDomain'] },
+)
 export type StageConfig = z.output<typeof StageConfigSchema>
 
 const base = {
@@ -67,6 +76,8 @@ const OVERRIDES = {
   useDockerAgents: 'USE_DOCKER_AGENTS',
   jwtSecretArn: undefined,
   alarmEmail: undefined,
+  appDomain: undefined,
+  certificateArn: undefined,
 } as const satisfies Partial<Record<keyof StageConfig, string | undefined>>
 
 /**

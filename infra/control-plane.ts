@@ -5,6 +5,7 @@ import type { Deployment } from './deployment.ts'
 import { ApiStack } from './stacks/api-stack.ts'
 import { ComputeStack } from './stacks/compute-stack.ts'
 import { DataStack } from './stacks/data-stack.ts'
+import { EdgeStack } from './stacks/edge-stack.ts'
 import { NetworkStack } from './stacks/network-stack.ts'
 import { ObservabilityStack } from './stacks/observability-stack.ts'
 import { RealtimeStack } from './stacks/realtime-stack.ts'
@@ -28,7 +29,8 @@ export function addControlPlane(
     network,
   })
   const api = new ApiStack(app, id('api'), { deployment, data: data.resources, sockets: realtime.resources })
-  const stacks = { observability, data, network, realtime, compute, api }
+  const edge = new EdgeStack(app, id('edge'), { deployment, httpApiId: api.httpApiId, sockets: realtime.resources })
+  const stacks = { observability, data, network, realtime, compute, api, edge }
   for (const stack of Object.values(stacks)) {
     Tags.of(stack).add('application', 'covibes-control-plane')
     Tags.of(stack).add('stage', config.stage)

@@ -13,9 +13,10 @@ import type { AwsCall, Disturbance } from './common/aws-json-server.ts'
 import { closeServer, listen } from './common/listen.ts'
 import { createDynamoDb, type DynamoDb } from './dynamodb/dynamodb.ts'
 import { createEcs, type Ecs, type EcsOptions } from './ecs/ecs.ts'
+import { createFrontDoor, type FrontDoorOptions } from './edge/front-door.ts'
 import { createEventBridge, type EventBridge } from './eventbridge/eventbridge.ts'
 import { createFaults, type Faults } from './faults/faults.ts'
-import { createHttpApi, type HttpApi } from './http-api/http-api.ts'
+import { createHttpApi } from './http-api/http-api.ts'
 import { imagesOf } from './images.ts'
 import { type FunctionConfiguration, functionsOf } from './lambda/function-configuration.ts'
 import { createLambda, type Lambda } from './lambda/lambda.ts'
@@ -40,6 +41,8 @@ export interface RuntimeOptions {
   readonly onTraffic?: (where: string, content: string) => void
   readonly latencies?: EcsOptions['latencies']
   readonly webSocket?: Pick<WebSocketApiOptions, 'idleTimeoutMs' | 'maxDurationMs' | 'maxBufferedBytes' | 'jitterMs'>
+  /** Answers for the frontend's bucket; without it the bucket is empty. */
+  readonly frontend?: FrontDoorOptions['frontend']
   /** How many times faster schedules fire; 1 by default, 0 lets them rest. */
   readonly scheduleRate?: number
 }
@@ -200,7 +203,7 @@ export async function startRuntime(options: RuntimeOptions): Promise<Runtime> {
     sqs.define(assembly.resources)
 
     const http = started('doors', await createHttpApi({ assembly, invoke }))
-    openDoor(door.server, { http, webSockets })
+    openDoor(door.server, { assembly, http, webSockets, frontend: options.frontend })
     sockets.server.on('upgrade', (request, socket, head) => webSockets.handleUpgrade(request, tcp(socket), head))
     const linkUrl = `${sockets.url.replace('http:', 'ws:')}/${webSockets.stages[0]}`
     return {
@@ -232,21 +235,11 @@ export async function startRuntime(options: RuntimeOptions): Promise<Runtime> {
   }
 }
 
-/**
- * The browser's one origin: Socket.IO's upgrades go to the WebSocket API (whose URL has the stage as its path, and no other),
- * everything else to the HTTP API.
- */
-function openDoor(server: Server, { http, webSockets }: { http: HttpApi; webSockets: WebSocketApi }): void {
-  server.on('request', (request, response) => http.handle(request, response))
-  server.on('upgrade', (request, socket, head) => {
-    const url = new URL(request.url ?? '/', 'http://door')
-    if (!url.pathname.startsWith('/socket.io')) {
-      socket.end('HTTP/1.1 404 Not Found\r\nConnection: close\r\n\r\n')
-      return
-    }
-    request.url = `/${webSockets.stages[0]}${url.search}`
-    webSockets.handleUpgrade(request, tcp(socket), head)
-  })
+/** The browser's one origin is the template's distribution. */
+function openDoor(server: Server, options: FrontDoorOptions): void {
+  const door = createFrontDoor(options)
+  server.on('request', (request, response) => door.handle(request, response))
+  server.on('upgrade', (request, socket, head) => door.handleUpgrade(request, tcp(socket), head))
 }
 
 /** Node types the socket of an upgrade as the Duplex that it might be behind TLS; these servers speak plain TCP. */

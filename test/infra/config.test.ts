@@ -26,6 +26,17 @@ describe('stageConfig', () => {
     })
   })
 
+  it('takes a domain with its certificate, which CloudFront wants from us-east-1, or neither', () => {
+    const appDomain = 'app.example.com'
+    const certificateArn = 'arn:aws:acm:us-east-1:111122223333:certificate/abc'
+    const given = (values: Record<string, string>) => stageConfig('production', (key) => values[key])
+    expect(given({ appDomain, certificateArn })).toMatchObject({ appDomain, certificateArn })
+    expect(() => given({ appDomain })).toThrow('appDomain and certificateArn are given together or not at all')
+    expect(() => given({ certificateArn })).toThrow('appDomain and certificateArn are given together or not at all')
+    expect(() => given({ appDomain, certificateArn: certificateArn.replace('us-east-1', 'eu-west-1') })).toThrow()
+    expect(() => given({ appDomain: 'https://app.example.com', certificateArn })).toThrow('appDomain')
+  })
+
   it('ignores the shell for stages that are deployed', () => {
     expect(stageConfig('production', nothing, { LEGACY_API_URL: 'http://127.0.0.1:3001' }).legacyApiUrl).toBeUndefined()
   })

@@ -14,6 +14,7 @@ describe('control plane', () => {
       'realtime',
       'compute',
       'api',
+      'edge',
     ])
   })
 
