@@ -68,7 +68,9 @@ export class SimulatedContainer {
   #flush(life: number): void {
     if (!this.#isWelcome || this.#inFlight || this.acknowledged >= this.written.length) return
     this.#inFlight = true
-    const data = this.written.subarray(this.acknowledged, this.acknowledged + 2_000).toString()
+    let end = Math.min(this.acknowledged + 2_000, this.written.length)
+    while (end < this.written.length && ((this.written[end] ?? 0) & 0xc0) === 0x80) end--
+    const data = this.written.subarray(this.acknowledged, end).toString()
     this.#say(life, { type: 'output', offset: this.acknowledged, data })
   }
 
