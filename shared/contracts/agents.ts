@@ -5,7 +5,6 @@ import { AgentSignalSchema } from './link.ts'
 
 /** `code-writer` and `general` are the integration guide's names; both run `claude`. */
 export const AgentTypeSchema = z.enum(['claude', 'mock', 'code-writer', 'general'])
-export type AgentType = z.infer<typeof AgentTypeSchema>
 
 /** What the frontend shows: anything but these five is sorted last, and an empty status crashes it. */
 export const AgentViewStatusSchema = z.enum(['starting', 'running', 'completed', 'failed', 'killed'])

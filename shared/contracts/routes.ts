@@ -204,8 +204,6 @@ export const routes = {
   },
 } as const satisfies Record<string, Route>
 
-export type RouteId = keyof typeof routes
-
 /** API Gateway's `$default`: whatever no route above takes, by any method, is the existing server's and goes there unchanged. */
 export const defaultRoute = {
   routeKey: '$default',

@@ -4,8 +4,6 @@ import { DynamoDBDocumentClient } from '@aws-sdk/lib-dynamodb'
 import { createDynamoDb } from '../../local/dynamodb/dynamodb.ts'
 import { type TableContract, tables } from '../../shared/contracts/tables.ts'
 
-export type TableId = keyof typeof tables
-
 export async function startTables() {
   const dynamodb = await createDynamoDb()
   const raw = new DynamoDBClient({

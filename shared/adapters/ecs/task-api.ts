@@ -1,4 +1,5 @@
 import {
+  ConflictException,
   DescribeTasksCommand,
   ECSClient,
   type Failure,
@@ -86,6 +87,9 @@ const THROTTLES: readonly string[] = ['ThrottlingException', 'TooManyRequestsExc
 
 /** An error of ECS's with a 4xx is a definite no; a 5xx, a timeout or a broken connection says nothing about the task. */
 function classify(error: unknown): TaskStarted {
+  // The token was used with other parameters (a deployment came between two repeats): its task exists, and this is it.
+  const [taskArn] = error instanceof ConflictException ? (error.resourceIds ?? []) : []
+  if (taskArn !== undefined) return { outcome: 'accepted', taskArn }
   const { name, message, status } = asServiceError(error)
   const reason = `${name}: ${message}`
   if (status === undefined || status >= 500) return { outcome: 'unclear', reason }

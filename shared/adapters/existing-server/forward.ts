@@ -56,6 +56,11 @@ function begin(base: URL, request: ForwardRequest, signal: AbortSignal): Promise
       signal,
     })
     outgoing.on('response', resolve)
+    // Nobody has asked for it; without a listener the answer would never come.
+    outgoing.on('upgrade', (_message, socket) => {
+      socket.destroy()
+      reject(new Error('The server changed the protocol'))
+    })
     outgoing.on('error', reject)
     outgoing.end(request.body)
   })
