@@ -9,7 +9,7 @@ import { newCloudFrontId, rewriteForOrigin } from './origin-request.ts'
 import { normalizedPath } from './path-pattern.ts'
 import { splitTarget, viewerRequestEvent } from './viewer-request-event.ts'
 
-/** "Maximum length of a URL" in CloudFront's quotas. */
+/** "Maximum length of a request and maximum length of a URL" in CloudFront's guide. */
 const MAX_URL_BYTES = 8192
 
 /** What `createFrontDoor` takes. */
@@ -100,8 +100,9 @@ class LocalFrontDoor implements FrontDoor {
 
   #route(request: IncomingMessage, requestId: string): Routed | Refusal {
     const url = request.url ?? '/'
-    if (Buffer.byteLength(url) > MAX_URL_BYTES) return { status: 414, reason: 'The URL is too long' }
+    if (Buffer.byteLength(url) > MAX_URL_BYTES) return { status: 413, reason: 'The URL is too long' }
     if (!url.startsWith('/')) return { status: 400, reason: 'The request target is not a path' }
+    if (request.method === 'GET' && hasBody(request)) return { status: 403, reason: 'A GET request has no body' }
     const { path, query } = splitTarget(url)
     const normalized = normalizedPath(path)
     const behavior = this.#distribution.behaviors.find(({ matches }) => matches(normalized))
@@ -132,6 +133,10 @@ class LocalFrontDoor implements FrontDoor {
   }
 }
 
+function hasBody({ headers }: IncomingMessage): boolean {
+  return headers['transfer-encoding'] !== undefined || Number(headers['content-length'] ?? 0) > 0
+}
+
 function answer(
   request: IncomingMessage,
   response: ServerResponse,
@@ -141,6 +146,7 @@ function answer(
 ): void {
   // The rest of a body must be read, or the connection cannot be used again.
   request.resume()
+  if (status === 413) response.setHeader('connection', 'close')
   response.writeHead(status, { 'content-type': contentType, 'content-length': Buffer.byteLength(body) })
   response.end(request.method === 'HEAD' ? undefined : body)
 }

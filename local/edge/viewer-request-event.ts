@@ -25,7 +25,7 @@ export interface ViewerRequestEvent {
 
 /** Headers that functions do not see ("Restrictions on all edge functions"); `Upgrade` is one of them. */
 const HIDDEN =
-  /^(connection|expect|keep-alive|proxy-(authenticate|authorization|connection)|trailer|upgrade|x-accel-.*|x-amz-cf-.*|x-amzn-.*|x-cache|x-edge-.*|x-forwarded-proto|x-real-ip)$/
+  /^(connection|expect|keep-alive|proxy-(authenticate|authorization|connection)|trailer|upgrade|x-accel-(buffering|charset|limit-rate|redirect)|x-amz-cf-.*|x-amzn-(auth|cf-billing|cf-id|cf-xff|errortype|fle-profile|header-count|header-order|lambda-integration-tag|requestid)|x-cache|x-edge-.*|x-forwarded-proto|x-real-ip)$/
 
 /** The part of a URL before the question mark, and what follows it as it was sent; undefined without a question mark. */
 export function splitTarget(target: string): { path: string; query: string | undefined } {

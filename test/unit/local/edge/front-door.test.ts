@@ -41,7 +41,7 @@ describe('front door: paths', () => {
     ['DELETE', '/index.html', 403],
     ['OPTIONS', '/auth', 403],
     ['TRACE', '/api/agents', 403],
-    ['GET', `/api/${'x'.repeat(8192)}`, 414],
+    ['GET', `/api/${'x'.repeat(8192)}`, 413],
     ['GET', 'http://elsewhere.example/api/agents', 400],
     ['OPTIONS', '*', 400],
     ['GET', '/socket.io/?transport=websocket', 403],
@@ -51,6 +51,15 @@ describe('front door: paths', () => {
     const answer = await door.raw(`${method} ${target} HTTP/1.1\r\nHost: app.example\r\n${close}\r\n`)
     expect(answer).toMatch(new RegExp(`^HTTP/1\\.1 ${status} `))
     expect(door.received).toEqual([])
+  })
+
+  it('refuses a body in a GET and leaves the connection as good as it was', async () => {
+    const door = await openDoor(assembly)
+    const answer = await door.raw(
+      `GET /api/agents HTTP/1.1\r\nHost: app.example\r\nContent-Length: 4\r\n\r\nbodyGET /api/health HTTP/1.1\r\nHost: app.example\r\n${close}\r\n`,
+    )
+    expect(answer.match(/HTTP\/1\.1 \d+/g)).toEqual(['HTTP/1.1 403', 'HTTP/1.1 200'])
+    expect(door.received).toMatchObject([{ target: '/api/health' }])
   })
 
   it.each(['PUT', 'PATCH', 'DELETE', 'OPTIONS', 'HEAD'])('%s passes to the API', async (method) => {
