@@ -1,14 +1,17 @@
 /**
  * `npm start`: bundles the functions, synthesizes the CDK app for the stage `local`, and runs what the template says until
- * Ctrl-C. Options: `--reset` clears the state first. Variables: PORT (3001), JWT_SECRET, LEGACY_API_URL, ANTHROPIC_API_KEY,
+ * Ctrl-C. Options: `--reset` clears the state first, `--frontend DIR` serves a built frontend on the same origin. Variables: PORT
+ * (3001), JWT_SECRET, LEGACY_API_URL (without it a stand-in of the existing server runs here), ANTHROPIC_API_KEY,
  * ANTHROPIC_BASE_URL.
  */
 import { spawn } from 'node:child_process'
 import { randomBytes } from 'node:crypto'
 import { existsSync, mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
-import { join } from 'node:path'
+import { join, resolve as resolvePath } from 'node:path'
 import { parseArgs } from 'node:util'
-import { SignJWT } from 'jose'
+import { startExistingServer } from './existing-server/server.ts'
+import { issueToken } from './existing-server/tokens.ts'
+import { serveDirectory } from './frontend/serve-directory.ts'
 import { createLogFiles } from './log-files.ts'
 import { startRuntime } from './runtime.ts'
 import { createScriptedModel } from './scripted-model/server.ts'
@@ -48,13 +51,12 @@ function jwtSecret(): string {
   return readFileSync(file, 'utf8')
 }
 
-/** As the existing server makes them: HS256, `userId`, `teamId`, 24 h. */
-const tokenFor = (secret: string) =>
-  new SignJWT({ userId: 'dev-user', teamId: 'dev-team' })
-    .setProtectedHeader({ alg: 'HS256' })
-    .setIssuedAt()
-    .setExpirationTime('24h')
-    .sign(new TextEncoder().encode(secret))
+/** The built frontend of `--frontend DIR`. @throws when there is none. */
+function frontendOf(directory: string) {
+  const index = join(resolvePath(directory), 'index.html')
+  if (!existsSync(index)) throw new Error(`--frontend ${directory}: there is no ${index}`)
+  return serveDirectory(resolvePath(directory))
+}
 
 async function waitUntilHealthy(url: string): Promise<void> {
   const response = await fetch(new URL('/api/health', url))
@@ -62,13 +64,20 @@ async function waitUntilHealthy(url: string): Promise<void> {
 }
 
 async function main(): Promise<void> {
-  const { values } = parseArgs({ options: { reset: { type: 'boolean', default: false } } })
+  const { values } = parseArgs({
+    options: { reset: { type: 'boolean', default: false }, frontend: { type: 'string' } },
+  })
+  const frontend = values.frontend === undefined ? undefined : frontendOf(values.frontend)
   if (values.reset) rmSync(stateDir, { recursive: true, force: true })
   mkdirSync(stateDir, { recursive: true })
   const closing: (() => Promise<void>)[] = []
   const stop = stopOnSignal(closing)
 
+  const secret = jwtSecret()
+  const logs = createLogFiles(join(stateDir, 'logs'), (line) => say(line))
+  closing.push(async () => logs.close())
   const apiKey = process.env.ANTHROPIC_API_KEY
+  const modelKey = apiKey ?? 'scripted-model-key-0123456789'
   let modelBaseUrl = process.env.ANTHROPIC_BASE_URL ?? ''
   if (!apiKey) {
     const model = await createScriptedModel()
@@ -76,32 +85,46 @@ async function main(): Promise<void> {
     modelBaseUrl = model.url
     say(`no ANTHROPIC_API_KEY: claude agents talk to a scripted model (${model.url})`)
   }
+  let legacyApiUrl = process.env.LEGACY_API_URL ?? ''
+  if (!legacyApiUrl) {
+    const existingServer = await startExistingServer({
+      directory: join(stateDir, 'existing-server'),
+      jwtSecret: secret,
+      model: { baseUrl: modelBaseUrl || 'https://api.anthropic.com', apiKey: modelKey },
+      onLog: (line) => logs.write('existing-server', line),
+    })
+    closing.push(() => existingServer.close())
+    legacyApiUrl = existingServer.url
+    say(`no LEGACY_API_URL: accounts and teams are a stand-in's (${legacyApiUrl})`)
+  }
   say('bundling the functions')
   await run('scripts/bundle-functions.ts')
   say('synthesizing the CDK app')
-  await run('infra/app.ts', { STAGE: 'local', CDK_OUTDIR: assemblyDirectory, MODEL_BASE_URL: modelBaseUrl })
+  await run('infra/app.ts', {
+    STAGE: 'local',
+    CDK_OUTDIR: assemblyDirectory,
+    MODEL_BASE_URL: modelBaseUrl,
+    LEGACY_API_URL: legacyApiUrl,
+  })
 
   say('starting what the template says')
-  const secret = jwtSecret()
-  const logs = createLogFiles(join(stateDir, 'logs'), (line) => say(line))
   const runtime = await startRuntime({
     assemblyDirectory,
     stateDir,
     port: Number(process.env.PORT ?? 3001),
     jwtSecret: secret,
-    modelKey: apiKey ?? 'scripted-model-key-0123456789',
+    modelKey,
     onLog: logs.write,
+    ...(frontend ? { frontend } : {}),
   })
-  closing.push(async () => {
-    await runtime.close()
-    logs.close()
-  })
+  closing.push(() => runtime.close())
   await waitUntilHealthy(runtime.url)
-  const token = await tokenFor(secret)
+  const token = await issueToken({ userId: 'dev-user', teamId: 'dev-team' }, secret)
   writeFileSync(join(stateDir, 'dev.json'), JSON.stringify({ url: runtime.url, token }), { mode: 0o600 })
 
   say(`ready: ${runtime.url}`)
   console.log(`
+  app       ${frontend ? runtime.url : 'npm start -- --frontend DIR serves a built frontend here'}
   API       ${runtime.url}/api/agents   (OpenAPI: ${runtime.url}/api/openapi.json)
   sockets   ${runtime.url}/socket.io/   (Socket.IO 4)
   logs      ${join(stateDir, 'logs')}
