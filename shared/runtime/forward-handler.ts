@@ -38,6 +38,7 @@ export type ForwardFunction = (event: unknown, context: Context) => Promise<Forw
 /** Status and code of the answers that are given in the existing server's place. */
 const REFUSALS: Readonly<Record<ForwardingFailure, { readonly status: number; readonly code: string }>> = {
   'not-configured': { status: 404, code: 'NOT_FOUND' },
+  'not-foreign': { status: 404, code: 'NOT_FOUND' },
   unreachable: { status: 502, code: 'BAD_GATEWAY' },
   'too-large': { status: 502, code: 'BAD_GATEWAY' },
   aborted: { status: 502, code: 'BAD_GATEWAY' },

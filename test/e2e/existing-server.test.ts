@@ -3,6 +3,8 @@ import { execFileSync } from 'node:child_process'
 import { mkdtempSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
+import { DynamoDBClient } from '@aws-sdk/client-dynamodb'
+import { DynamoDBDocumentClient, PutCommand } from '@aws-sdk/lib-dynamodb'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import * as z from 'zod'
 import { type ExistingServer, startExistingServer } from '../../local/existing-server/server.ts'
@@ -128,6 +130,35 @@ describe('a forwarded route', () => {
     const { status, body } = await call('PATCH', '/api/agents/anything', { token: ada.token })
     expect([status, body]).toEqual([404, { error: 'Not found' }])
   })
+})
+
+it('a path of ours in disguise does not reach the existing server', async () => {
+  const { status, body } = await call('POST', '/api/agents/spawn/', { token: ada.token, body: { agentType: 'mock' } })
+  expect([status, body]).toMatchObject([404, { code: 'NOT_FOUND' }])
+})
+
+it('a team without containers has its agents on the existing server', async () => {
+  const founder = { teamName: 'Looms', userName: 'Joseph', email: 'joseph@example.com', password: 'punchcard' }
+  const { token, team } = SessionSchema.parse((await call('POST', '/api/auth/register', { body: founder })).body)
+  const client = DynamoDBDocumentClient.from(
+    new DynamoDBClient({
+      endpoint: product.runtime.dynamodb.url,
+      region: 'us-east-1',
+      credentials: { accessKeyId: 'operator', secretAccessKey: 'operator' },
+    }),
+  )
+  const TableName = product.runtime.functionOf('spawn-agent').environment.FLAGS_TABLE
+  await client.send(new PutCommand({ TableName, Item: { scope: `team#${team.id}`, useDockerAgents: false } }))
+
+  const spawned = await call('POST', '/api/agents/spawn', { token, body: { agentType: 'mock', task: '' } })
+  expect([spawned.status, spawned.body]).toMatchObject([200, { method: 'ssh', agent: { userName: 'Joseph' } }])
+  const one = `/api/agents/${spawned.body.agent.id}`
+  expect((await call('POST', `${one}/input`, { token, body: { input: 'good morning\r' } })).status).toBe(200)
+  const list = await call('GET', '/api/agents', { token })
+  expect(list.body.agents).toMatchObject([{ id: spawned.body.agent.id, status: 'running', method: 'ssh' }])
+  expect((await call('POST', `${one}/signal`, { token, body: { signal: 'SIGTERM' } })).status).toBe(200)
+  expect((await call('DELETE', one, { token })).status).toBe(200)
+  expect((await call('GET', '/api/agents', { token })).body).toEqual({ agents: [] })
 })
 
 describe('the workspace layout', () => {

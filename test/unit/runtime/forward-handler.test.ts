@@ -87,6 +87,7 @@ describe('the answer', () => {
 describe('no answer', () => {
   it.each<[ForwardingFailure, number, string]>([
     ['not-configured', 404, 'NOT_FOUND'],
+    ['not-foreign', 404, 'NOT_FOUND'],
     ['unreachable', 502, 'BAD_GATEWAY'],
     ['too-large', 502, 'BAD_GATEWAY'],
     ['aborted', 502, 'BAD_GATEWAY'],
