@@ -36,6 +36,7 @@ export function observeDeps(env: FunctionEnv<'on-task-state-changed'>): ObserveD
     publish: publisher(env),
     clock: systemClock,
     tasks: createTaskStopper(env.CLUSTER_ARN),
+    queue: createWorkQueue(env.WORK_QUEUE_URL),
     log: containerLog,
   }
 }
@@ -45,7 +46,6 @@ export function reconcileDeps(env: FunctionEnv<'reconcile-tasks'>): ReconcileDep
   return {
     ...deps,
     tasks: { ...deps.tasks, ...createTaskReader(env.CLUSTER_ARN) },
-    queue: createWorkQueue(env.WORK_QUEUE_URL),
   }
 }
 
@@ -55,6 +55,5 @@ export function startDeps(env: FunctionEnv<'on-work'>): StartDeps {
     ...observeDeps(env),
     tasks: { ...createTaskRunner(env), ...createTaskStopper(env.CLUSTER_ARN) },
     linkSecret: () => secrets.linkSecret(),
-    queue: createWorkQueue(env.WORK_QUEUE_URL),
   }
 }

@@ -11,6 +11,7 @@ import {
   observeTask,
   sendEvent,
   startEnvironment,
+  startOf,
   stopEnvironment,
 } from '../../shared/domain/environments/operations.ts'
 import { reconcile, SETTLING_MS } from '../../shared/domain/environments/reconcile.ts'
@@ -31,6 +32,7 @@ const step = fc.oneof(
   fc.record({ do: fc.constant('spawn' as const) }),
   fc.record({ do: fc.constant('stop' as const), agent }),
   fc.record({ do: fc.constant('delete' as const), agent }),
+  fc.record({ do: fc.constant('restart' as const), agent }),
   /** Takes a queue message: once, twice, or loses it. */
   fc.record({ do: fc.constant('work' as const), n: fc.nat(), times: fc.integer({ min: 0, max: 2 }) }),
   fc.record({ do: fc.constant('advance' as const) }),
@@ -78,22 +80,21 @@ function createWorld() {
       const made = await environments.create({ record: free, entry: spawnEntry, slots: 3 })
       if (made.outcome !== 'created') return
       ids.push(free.id)
-      queue.push({
-        kind: 'start-environment',
-        teamId,
-        environmentId: free.id,
-        generation: 1,
-        correlationId: 'c',
-        repeat: 0,
-      })
+      queue.push(startOf(made.record))
     },
-    async end(n: number, type: 'stop-requested' | 'delete-requested') {
+    async ask(n: number, type: 'stop-requested' | 'delete-requested' | 'restart-requested') {
       const id = ids[n]
-      if (id === undefined) return
-      const ref = { teamId, id, generation: 1 }
-      const done = await sendEvent(ref, { type, member: { userId: 'u' } }, 'c', deps)
-      if (done?.record.status === 'stopping')
-        queue.push({ kind: 'stop-environment', teamId, environmentId: id, generation: 1, correlationId: 'c' })
+      const record = id === undefined ? undefined : await environments.get({ teamId, id })
+      if (!record) return
+      // Without a free lease a restart is refused.
+      const done = await sendEvent(record, { type, member: { userId: 'u' }, slots: 3 }, 'c', deps).catch(
+        () => undefined,
+      )
+      if (done?.record.status === 'requested') queue.push(startOf(done.record))
+      if (done?.record.status === 'stopping') {
+        const { id: environmentId, generation } = done.record
+        queue.push({ kind: 'stop-environment', teamId, environmentId, generation, correlationId: 'c' })
+      }
     },
     /** What the queue does: a message whose handler throws comes again. */
     async work(work: Work) {
@@ -114,9 +115,11 @@ async function play(world: World, action: typeof step extends fc.Arbitrary<infer
     case 'spawn':
       return world.spawn()
     case 'stop':
-      return world.end(action.agent, 'stop-requested')
+      return world.ask(action.agent, 'stop-requested')
     case 'delete':
-      return world.end(action.agent, 'delete-requested')
+      return world.ask(action.agent, 'delete-requested')
+    case 'restart':
+      return world.ask(action.agent, 'restart-requested')
     case 'work': {
       const [work] = queue.splice(action.n % Math.max(queue.length, 1), 1)
       for (let time = 0; work && time < action.times; time++) await world.work(work)
@@ -210,7 +213,7 @@ async function holds(world: World): Promise<void> {
       if (i > 0) expect(change.from).toBe(story[i - 1]?.to)
     })
     const told = entries.flatMap(({ environment: change, event }) =>
-      change?.id === id && event ? [JSON.stringify(event)] : [],
+      change?.id === id && event ? [`${change.generation} ${JSON.stringify(event)}`] : [],
     )
     expect(new Set(told).size).toBe(told.length)
   }

@@ -4,7 +4,7 @@ import { IDEMPOTENCY_TTL_HOURS } from '../../contracts/limits.ts'
 import type { tables } from '../../contracts/tables.ts'
 import type { Change, EnvironmentStore } from '../../domain/environments/ports.ts'
 import { type Environment, EnvironmentSchema } from '../../domain/environments/schema.ts'
-import { CorruptRecord } from '../../domain/errors.ts'
+import { CorruptRecord, TooManyAgents } from '../../domain/errors.ts'
 import type { LedgerEntry } from '../../domain/ledger/schema.ts'
 import { decodeCursor, encodeCursor } from './cursor.ts'
 import {
@@ -55,13 +55,20 @@ export function createEnvironmentStore(client: DynamoDBDocumentClient, table: st
       return retryWrite(async () => {
         const [record, head] = await Promise.all([get(ref), ledgerHead(client, table, ref.teamId)])
         if (!record) return { done: undefined }
-        const change = decide(record)
-        if (!change) return { done: { record } }
+        const decided = decide(record)
+        if (!decided) return { done: { record } }
+        const slot = decided.slots === undefined ? undefined : await leaseFor(record, decided.slots)
+        const change = slot === undefined ? decided : { ...decided, next: { ...decided.next, slot } }
         const entry = entryOf(change.entry, record, change.next, head + 1)
         try {
           await client.send(
             new TransactWriteCommand({
-              TransactItems: [writeRecord(record, change), appendEntry(entry), ...releaseSlot(record, change.next)],
+              TransactItems: [
+                writeRecord(record, change),
+                appendEntry(entry),
+                ...releaseSlot(record, change.next),
+                ...(slot === undefined ? [] : [takeSlot(record, slot)]),
+              ],
             }),
           )
           return { done: { record: change.next, entry } }
@@ -93,7 +100,7 @@ export function createEnvironmentStore(client: DynamoDBDocumentClient, table: st
         const items: TransactItem[] = [
           putNew(toItem(created)),
           appendEntry(written),
-          ...(slot === undefined ? [] : [putNew({ ...slotKey(teamId, type, slot), holder: record.id })]),
+          ...(slot === undefined ? [] : [takeSlot(record, slot)]),
           ...(replayKey && idempotency
             ? [
                 putNew({
@@ -163,6 +170,16 @@ export function createEnvironmentStore(client: DynamoDBDocumentClient, table: st
       }),
     )
     return new Set(Items.map(({ sk }) => Number(String(sk).slice(slotPrefix(type).length))))
+  }
+
+  async function leaseFor({ teamId, type }: Environment, slots: number): Promise<number> {
+    const slot = freeSlot(await heldSlots(teamId, type), slots)
+    if (slot === undefined) throw new TooManyAgents(slots)
+    return slot
+  }
+
+  function takeSlot({ teamId, type, id }: Environment, slot: number): TransactItem {
+    return putNew({ ...slotKey(teamId, type, slot), holder: id })
   }
 
   /** A random free one: two spawns at the same moment seldom want the same. */

@@ -1,6 +1,7 @@
 import { createHash } from 'node:crypto'
 import type { SpawnAgentBody } from '../../contracts/agents.ts'
 import { DEFAULT_TASK_SIZE, type TaskSize } from '../../contracts/limits.ts'
+import { startOf } from '../environments/operations.ts'
 import type { Change } from '../environments/ports.ts'
 import type { Environment } from '../environments/schema.ts'
 import { fargateSize, formatCpu, formatMemory, parseCpu, parseMemory } from '../environments/task-size.ts'
@@ -45,7 +46,7 @@ export async function spawnAgent(request: SpawnRequest, deps: SpawnDeps): Promis
 }
 
 async function spawnContainer(record: Environment, request: SpawnRequest, flags: Flags, deps: SpawnDeps) {
-  const { member, idempotencyKey, correlationId } = request
+  const { idempotencyKey } = request
   const created = await deps.environments.create({
     record,
     entry: spawned(record, request),
@@ -63,18 +64,10 @@ async function spawnContainer(record: Environment, request: SpawnRequest, flags:
       return { record: earlier }
     }
     case 'created': {
-      const start = {
-        kind: 'start-environment',
-        teamId: member.teamId,
-        environmentId: record.id,
-        generation: record.generation,
-        correlationId,
-        repeat: 0,
-      } as const
       await Promise.all([
         // The record stands: a start that cannot be queued now is queued by the reconciler within its cycle.
         deps.queue
-          .send(start)
+          .send(startOf(created.record))
           .catch((error: unknown) => deps.warn('Start not queued, left to the reconciler', { error })),
         deps.publish([created.entry]),
       ])

@@ -114,6 +114,16 @@ export async function startEnvironment(
   }
 }
 
+/** The work that brings a requested record's task up. */
+export const startOf = ({ teamId, id, generation, correlationId }: Environment): Work => ({
+  kind: 'start-environment',
+  teamId,
+  environmentId: id,
+  generation,
+  correlationId,
+  repeat: 0,
+})
+
 /** 2, 4, 8 … seconds, at most a minute. */
 const backOffSeconds = (tries: number): number => Math.min(2 ** tries, 60)
 
@@ -154,7 +164,7 @@ export interface ContainerLog {
   agentStarted(record: Environment): void
   containerError(record: Environment): void
 }
-export type ObserveDeps = StopDeps & { readonly log: ContainerLog }
+export type ObserveDeps = StopDeps & { readonly log: ContainerLog; readonly queue: WorkSender }
 
 /**
  * Applies what ECS says of a task to its record, as many steps as that takes. A running task that no record wants is stopped
@@ -183,6 +193,8 @@ export async function observeTask(task: DescribedTask, deps: ObserveDeps): Promi
     if (done.entry.environment?.to === 'failed') deps.log.containerError(done.record)
   }
   if (entries.length > 0) await deps.publish(entries)
+  // The end of one generation was the beginning of the next. A start that is not queued here is the reconciler's.
+  if (record?.status === 'requested' && record.generation > ref.generation) await deps.queue.send(startOf(record))
   if (hasEnded(task) || task.desiredStatus !== 'RUNNING') return
   if (!isWanted(task, ref, record)) await deps.tasks.stop(task.arn, 'no record wants this task')
   // Its start and the wish to stop it crossed: whoever wished found no task to stop.

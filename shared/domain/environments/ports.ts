@@ -7,6 +7,8 @@ export interface Change {
   readonly entry: Omit<NewLedgerEntry, 'teamId' | 'environment'>
   /** The record's row goes (its history stays in the ledger). */
   readonly remove?: boolean
+  /** The record becomes live again: it needs one of this many leases of its type. */
+  readonly slots?: number
 }
 /** Pure: looks at the record as it stands and says what changes, or undefined for nothing. May run more than once. */
 export type Decide = (record: Environment) => Change | undefined
@@ -24,6 +26,8 @@ export interface EnvironmentStore {
    * The one write path (invariant 1): reads, decides, and commits record and ledger entry in one transaction conditional on
    * revision, generation and task version; decides again when somebody else was first, a bounded number of times.
    * Undefined: there is no such record.
+   *
+   * @throws TooManyAgents when the change needs a lease and there is none, Unavailable when it lost too many races.
    */
   change(ref: EnvironmentRef, decide: Decide): Promise<Committed | undefined>
   /**

@@ -3,7 +3,7 @@
  * event or an order that may be given again; nothing here decides a status.
  */
 import { START_DEADLINE_MS } from '../../contracts/limits.ts'
-import { isWanted, type ObserveDeps, observeTask, sendEvent, type WorkSender } from './operations.ts'
+import { isWanted, type ObserveDeps, observeTask, sendEvent, startOf } from './operations.ts'
 import type { Environment } from './schema.ts'
 import { type DescribedTask, parseStartedBy, startedByOf, type TaskReader } from './tasks.ts'
 import { LIVE_STATUSES } from './transitions.ts'
@@ -11,10 +11,7 @@ import { LIVE_STATUSES } from './transitions.ts'
 /** Milliseconds in which the ordinary way (queue, RunTask, event) is left to do its work before the reconciler looks. */
 export const SETTLING_MS = 45_000
 
-export type ReconcileDeps = Omit<ObserveDeps, 'tasks'> & {
-  readonly tasks: TaskReader & ObserveDeps['tasks']
-  readonly queue: WorkSender
-}
+export type ReconcileDeps = Omit<ObserveDeps, 'tasks'> & { readonly tasks: TaskReader & ObserveDeps['tasks'] }
 export interface Reconciled {
   readonly records: number
   readonly tasks: number
@@ -99,7 +96,7 @@ async function reconcileRecord(
       correlationId,
       deps,
     )
-  else await deps.queue.send({ kind: 'start-environment', ...work, repeat: 0 })
+  else await deps.queue.send(startOf(record))
 }
 
 async function stopOrphans(tasks: readonly DescribedTask[], deps: ReconcileDeps): Promise<number> {

@@ -60,6 +60,8 @@ export const EnvironmentSchema = z.object({
   reason: z.string().optional(),
   /** A member asked for the end (stop, delete, or a terminating signal). */
   stopRequest: z.object({ userId: z.string(), at: instant }).optional(),
+  /** The end of this generation is to be followed by another one. */
+  restart: z.object({ userId: z.string(), at: instant }).optional(),
   /** Hidden from every list; the row goes when the task has stopped. */
   deletedAt: instant.optional(),
   health: z.object({ status: z.enum(['healthy', 'unhealthy', 'unknown']), detail: z.string().optional() }).optional(),

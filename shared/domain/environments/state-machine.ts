@@ -26,6 +26,8 @@ export type EnvironmentEvent =
   | { readonly type: 'task-vanished'; readonly reason: string }
   | { readonly type: 'stop-requested'; readonly member: Member }
   | { readonly type: 'delete-requested'; readonly member: Member }
+  /** `slots`: how many live records of its type the team may have, for one that has ended and needs a lease again. */
+  | { readonly type: 'restart-requested'; readonly member: Member; readonly slots: number }
   | { readonly type: 'stop-failed'; readonly reason: string }
   | { readonly type: 'ticket-used'; readonly keyHash: string }
   | {
@@ -53,6 +55,7 @@ const ACTORS: Readonly<Record<EnvironmentEventType, Exclude<Actor['kind'], 'memb
   'task-vanished': 'control-plane',
   'stop-requested': 'member',
   'delete-requested': 'member',
+  'restart-requested': 'member',
   'stop-failed': 'control-plane',
   'ticket-used': 'container',
   'exit-reported': 'container',
@@ -63,9 +66,10 @@ const ACTORS: Readonly<Record<EnvironmentEventType, Exclude<Actor['kind'], 'memb
 export function applyEvent(record: Environment, event: EnvironmentEvent, moment: Moment): Change | undefined {
   const patch = decide(record, event, moment.now)
   if (!patch) return undefined
-  const { remove, ...fields } = patch
+  const { remove, slots, ...fields } = patch
   const to = fields.status ?? record.status
-  if (to !== record.status && !canMove(record.status, to))
+  const isNextGeneration = fields.generation === record.generation + 1 && to === 'requested'
+  if (to !== record.status && !canMove(record.status, to) && !isNextGeneration)
     throw new Error(`illegal transition ${record.status} → ${to} by ${event.type}`)
 
   const next = merge(record, fields, moment.now)
@@ -83,13 +87,14 @@ export function applyEvent(record: Environment, event: EnvironmentEvent, moment:
       ...(told ? { event: told } : {}),
     },
     ...(remove ? { remove } : {}),
+    ...(slots === undefined ? {} : { slots }),
   }
 }
 
 /** A field given as undefined is taken off the record. */
-type Patch = { readonly [K in keyof Environment]?: Environment[K] | undefined } & { readonly remove?: boolean }
+type Patch = { readonly [K in keyof Environment]?: Environment[K] | undefined } & Pick<Change, 'remove' | 'slots'>
 
-function merge(record: Environment, patch: Omit<Patch, 'remove'>, now: Date): Environment {
+function merge(record: Environment, patch: Omit<Patch, 'remove' | 'slots'>, now: Date): Environment {
   const next: Record<string, unknown> = {
     ...record,
     ...patch,
@@ -102,8 +107,11 @@ function merge(record: Environment, patch: Omit<Patch, 'remove'>, now: Date): En
 
 function decide(record: Environment, event: EnvironmentEvent, now: Date): Patch | undefined {
   const { status } = record
-  if (isFinal(status))
-    return event.type === 'delete-requested' ? { deletedAt: now.toISOString(), remove: true } : undefined
+  if (isFinal(status)) {
+    if (event.type === 'delete-requested') return { deletedAt: now.toISOString(), remove: true }
+    if (event.type === 'restart-requested') return { ...nextGeneration(record), slots: event.slots }
+    return undefined
+  }
 
   switch (event.type) {
     case 'start-claimed':
@@ -157,6 +165,12 @@ function decide(record: Environment, event: EnvironmentEvent, now: Date): Patch 
       return { ...stop, deletedAt: now.toISOString(), ...(stop.status && isFinal(stop.status) ? { remove: true } : {}) }
     }
 
+    case 'restart-requested': {
+      if (record.deletedAt || record.restart || status === 'requested' || status === 'starting') return undefined
+      const restart = { userId: event.member.userId, at: now.toISOString() }
+      return { ...requestStop(record, event.member, now), restart }
+    }
+
     case 'stop-failed':
       if (status !== 'stopping' || record.reason === event.reason) return undefined
       return { reason: event.reason }
@@ -198,7 +212,8 @@ function requestStop(record: Environment, member: Member, now: Date): Patch | un
   const stopRequest = { userId: member.userId, at: now.toISOString() }
   if (record.status === 'requested')
     return { stopRequest, ...end(record, now, { status: 'killed', reason: 'stopped before it started' }) }
-  if (record.status === 'stopping') return undefined
+  // Who asks for the end while a restart is under way wants the end.
+  if (record.status === 'stopping') return record.restart ? { restart: undefined } : undefined
   return { status: 'stopping', stopRequest }
 }
 
@@ -207,6 +222,7 @@ function end(
   now: Date,
   how: { readonly status: Status; readonly exitCode?: number; readonly reason?: string },
 ): Patch {
+  if (record.restart && !record.deletedAt) return nextGeneration(record)
   return {
     status: how.status,
     endedAt: now.toISOString(),
@@ -216,6 +232,27 @@ function end(
     ticket: undefined,
     linkKeyHash: undefined,
     ...(record.deletedAt ? { remove: true } : {}),
+  }
+}
+
+/** The same record, to be started anew: nothing of the generation before is left but its lease, when it still has one. */
+function nextGeneration({ generation }: Environment): Patch {
+  return {
+    status: 'requested',
+    generation: generation + 1,
+    attempt: 1,
+    task: undefined,
+    ticket: undefined,
+    linkKeyHash: undefined,
+    claimedAt: undefined,
+    startedAt: undefined,
+    endedAt: undefined,
+    exitCode: undefined,
+    reason: undefined,
+    stopRequest: undefined,
+    restart: undefined,
+    health: undefined,
+    exitReport: undefined,
   }
 }
 

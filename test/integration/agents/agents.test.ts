@@ -1,9 +1,11 @@
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { type AgentView, AgentViewSchema } from '../../../shared/contracts/agents.ts'
+import { containerAction } from '../../../shared/domain/agents/container-action.ts'
 import { deleteAgent, deleteAllAgents, stopAgent } from '../../../shared/domain/agents/end.ts'
 import { getAgent, listAgents } from '../../../shared/domain/agents/read.ts'
 import { sendInput } from '../../../shared/domain/agents/terminal.ts'
 import { agentView } from '../../../shared/domain/agents/view.ts'
+import { observeTask } from '../../../shared/domain/environments/operations.ts'
 import { agentsOf } from '../../support/agents.ts'
 import { observed, sendTo, TASK_ARN } from '../../support/environments.ts'
 import { startTables } from '../../support/local-tables.ts'
@@ -153,6 +155,53 @@ describe('stop and delete', () => {
     expect(events().slice(3)).toEqual(['all-agents-deleted', 'agent-deleted', 'agent-deleted', 'agent-deleted'])
     expect(await listAgents({ member, ...page }, deps)).toEqual({ agents: [] })
     expect(await deleteAllAgents(member, 'c', deps)).toBe(0)
+  })
+})
+
+describe('container actions', () => {
+  const act = (from: ReturnType<typeof team>, containerId: string, action: 'start' | 'stop' | 'restart') =>
+    containerAction({ containerId, action }, from.member, 'c', from.deps)
+
+  it('start what has ended anew, in its next generation, when there is a slot', async () => {
+    const own = team()
+    own.state.flags = { ...own.state.flags, agentSlots: 1 }
+    const { record } = await own.spawn({ task: 'again and again' })
+    await act(own, record.id, 'start')
+    await act(own, record.id, 'stop')
+    expect(await own.deps.environments.get(record)).toMatchObject({ status: 'killed', generation: 1 })
+    await act(own, record.id, 'start')
+    expect(await own.deps.environments.get(record)).toMatchObject({ status: 'requested', generation: 2, slot: 0 })
+    expect(own.work.at(-1)).toMatchObject({ kind: 'start-environment', environmentId: record.id, generation: 2 })
+    await act(own, record.id, 'stop')
+    await own.spawn()
+    await expect(act(own, record.id, 'restart')).rejects.toMatchObject({ code: 'TOO_MANY_AGENTS' })
+  })
+
+  it('restart what runs: the stop first, then the start', async () => {
+    const own = team()
+    const { record } = await own.spawn()
+    await sendTo(own.deps.environments, record, { type: 'start-claimed', ticketHash: 'h' })
+    await sendTo(own.deps.environments, record, { type: 'task-observed', task: observed() })
+    await act(own, record.id, 'restart')
+    expect(own.work.at(-1)).toMatchObject({ kind: 'stop-environment', generation: 1 })
+    const startedBy = `${record.teamId}/${record.id}/1`
+    const task = observed({
+      startedBy,
+      version: 9,
+      lastStatus: 'STOPPED',
+      stopCode: 'UserInitiated',
+      container: { exitCode: 143 },
+    })
+    const stop = async () => undefined
+    await observeTask(task, { ...own.deps, tasks: { stop }, log: { agentStarted() {}, containerError() {} } })
+    expect(await own.deps.environments.get(record)).toMatchObject({ status: 'requested', generation: 2 })
+    expect(own.work.at(-1)).toMatchObject({ kind: 'start-environment', generation: 2 })
+  })
+
+  it('know nothing of another team’s containers', async () => {
+    const { record } = await team().spawn()
+    await expect(act(team(), record.id, 'stop')).rejects.toMatchObject({ code: 'NOT_FOUND' })
+    await expect(act(team(), record.id, 'start')).rejects.toMatchObject({ code: 'NOT_FOUND' })
   })
 })
 

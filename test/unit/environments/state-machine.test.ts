@@ -37,6 +37,7 @@ const EVENTS: Readonly<Record<string, EnvironmentEvent>> = {
   'task-vanished': { type: 'task-vanished', reason: 'gone' },
   'stop-requested': { type: 'stop-requested', member },
   'delete-requested': { type: 'delete-requested', member },
+  'restart-requested': { type: 'restart-requested', member, slots: 3 },
   'stop-failed': { type: 'stop-failed', reason: 'throttled' },
   'ticket-used': { type: 'ticket-used', keyHash: 'key' },
   'exit-reported': { type: 'exit-reported', exit: { exitCode: 0 } },
@@ -54,6 +55,7 @@ const MOVES: Readonly<Record<string, Partial<Record<Status, Status>>>> = {
   'observed never started': { requested: 'failed', starting: 'failed', running: 'failed', stopping: 'failed' },
   'task-vanished': { requested: 'failed', starting: 'failed', running: 'failed', stopping: 'failed' },
   'stop-requested': { requested: 'killed', starting: 'stopping', running: 'stopping' },
+  'restart-requested': { running: 'stopping' },
   'delete-requested': { requested: 'killed', starting: 'stopping', running: 'stopping' },
 }
 
@@ -62,8 +64,13 @@ describe('every status × every event', () => {
     for (const [name, event] of Object.entries(EVENTS)) {
       it(`${status} × ${name}`, () => {
         const change = applyEvent(environment({ status }), event, moment)
+        if (isFinal(status) && name === 'restart-requested') {
+          expect(change).toMatchObject({ slots: 3, next: { status: 'requested', generation: 2, attempt: 1 } })
+          expect(change?.entry.event).toMatchObject(['agent-status', { status: 'starting' }])
+          return
+        }
         if (isFinal(status)) {
-          // A final record only ever goes.
+          // Apart from its next generation, a final record only ever goes.
           expect(change?.remove ?? false).toBe(name === 'delete-requested')
           expect(change?.next.status ?? status).toBe(status)
           return
@@ -168,5 +175,31 @@ describe('deleting', () => {
     const change = applyEvent(environment({ status: 'stopping' }), { type: 'delete-requested', member }, moment)
     expect(change).toMatchObject({ next: { status: 'stopping' }, entry: { event: ['agent-deleted', {}] } })
     expect(change?.remove ?? false).toBe(false)
+  })
+})
+
+describe('restarting', () => {
+  const running = environment({ status: 'running', task: { arn: TASK_ARN, version: 5 }, linkKeyHash: 'k', exitCode: 1 })
+  const restart: EnvironmentEvent = { type: 'restart-requested', member, slots: 3 }
+  const killed: EnvironmentEvent = { type: 'task-observed', task: { ...stopped, stopCode: 'UserInitiated' } }
+
+  it('stops first, then begins the next generation with the same lease and nothing else of the old one', () => {
+    const next = after(running, restart, killed)
+    expect(next).toMatchObject({ status: 'requested', generation: 2, attempt: 1, slot: 0 })
+    for (const gone of ['task', 'ticket', 'linkKeyHash', 'exitCode', 'stopRequest', 'restart', 'endedAt'] as const)
+      expect(next[gone]).toBeUndefined()
+  })
+
+  it('a stop or a delete that comes after the wish to restart is what counts', () => {
+    expect(after(running, restart, { type: 'stop-requested', member }, killed)).toMatchObject({
+      status: 'killed',
+      generation: 1,
+    })
+    const change = applyEvent(after(running, restart, { type: 'delete-requested', member }), killed, moment)
+    expect(change).toMatchObject({ remove: true, next: { status: 'killed', generation: 1 } })
+  })
+
+  it('a restart that comes after a stop is what counts', () => {
+    expect(after(running, { type: 'stop-requested', member }, restart, killed)).toMatchObject({ generation: 2 })
   })
 })
