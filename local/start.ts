@@ -103,6 +103,8 @@ async function main(): Promise<void> {
   await run('infra/app.ts', {
     STAGE: 'local',
     CDK_OUTDIR: assemblyDirectory,
+    // CI validates; here the template is only run.
+    CDK_VALIDATION: 'false',
     MODEL_BASE_URL: modelBaseUrl,
     LEGACY_API_URL: legacyApiUrl,
   })

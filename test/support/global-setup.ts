@@ -15,6 +15,7 @@ export default function setup(): void {
   node('infra/app.ts', {
     STAGE: 'local',
     CDK_OUTDIR: assemblyDirectory,
+    CDK_VALIDATION: 'false',
     MODEL_BASE_URL: `http://127.0.0.1:${MODEL_PORT}`,
     LEGACY_API_URL: '',
     USE_DOCKER_AGENTS: '',
