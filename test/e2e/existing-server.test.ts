@@ -1,6 +1,8 @@
 /** The whole product in front of the stand-in of the existing server: accounts, forwarding, and what holds when it is gone. */
 import { execFileSync } from 'node:child_process'
+import { once } from 'node:events'
 import { mkdtempSync, rmSync } from 'node:fs'
+import { createServer, type Socket } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { DynamoDBClient } from '@aws-sdk/client-dynamodb'
@@ -204,9 +206,24 @@ it('a token of nobody whom the existing server knows works as well: names are id
   expect(await member.spawn('exit')).toMatchObject({ userName: member.userId, repositoryUrl: null })
 })
 
-describe('when the existing server is gone', () => {
-  beforeAll(() => existing.close())
+it('when the existing server has stopped answering, whoever was asked about before does not wait for it', async () => {
+  await existing.close()
+  const silent = createServer()
+  const asked = once(silent, 'connection')
+  await new Promise<void>((resolve, reject) => {
+    silent.once('error', reject)
+    silent.listen(Number(new URL(existing.url).port), '127.0.0.1', resolve)
+  })
+  const me = await call('GET', '/api/auth/me', { token: ada.token })
+  expect([me.status, me.body]).toMatchObject([200, { user: ada.user }])
+  // Given up, the function has let go of it.
+  const [socket] = (await asked) as [Socket]
+  socket.resume()
+  if (!socket.closed) await once(socket, 'close')
+  await new Promise((resolve) => silent.close(resolve))
+})
 
+describe('when the existing server is gone', () => {
   it('whoever was asked about before is still answered, nobody else', async () => {
     const me = await call('GET', '/api/auth/me', { token: ada.token })
     expect([me.status, me.body]).toMatchObject([200, { user: ada.user, team: { id: ada.team.id, repositoryUrl } }])

@@ -93,7 +93,7 @@ type Outcome =
 async function ask(request: ForwardRequest, signal: AbortSignal, { forward }: AuthMeDeps): Promise<Outcome> {
   let answer: ForwardedAnswer
   try {
-    answer = await forward(request, { signal })
+    answer = await forward({ ...request, headers: whole(request.headers) }, { signal })
   } catch (error) {
     // Without an existing server there is nothing to stand in for.
     if (error instanceof ForwardingFailed && error.failure !== 'not-configured')
@@ -108,6 +108,12 @@ async function ask(request: ForwardRequest, signal: AbortSignal, { forward }: Au
     return { kind: 'good', answer, text, content }
   // A maintenance page, say. The frontend would take it for a refusal.
   return { kind: 'trouble', answer, reason: 'an answer that names no user and team' }
+}
+
+/** Without what would make the answer a 304 or compressed: it is read here, and must be whole. */
+function whole(headers: ForwardRequest['headers']): ForwardRequest['headers'] {
+  const { 'if-none-match': _match, 'if-modified-since': _since, ...rest } = headers
+  return { ...rest, 'accept-encoding': 'identity' }
 }
 
 async function keptAnswer(token: string, { answers, clock, log }: AuthMeDeps): Promise<KeptAnswer | undefined> {

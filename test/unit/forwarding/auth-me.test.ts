@@ -25,7 +25,12 @@ const request: ForwardRequest = {
   method: 'GET',
   path: '/api/auth/me',
   rawQuery: '',
-  headers: {},
+  headers: {
+    authorization: 'Bearer x',
+    'accept-encoding': 'gzip, br',
+    'if-none-match': 'W/"1"',
+    'if-modified-since': 'now',
+  },
   cookies: [],
   body: Buffer.alloc(0),
   host: 'app.example.com',
@@ -43,11 +48,13 @@ function world() {
   let next: Script = json(200, me)
   let isPatient = true
   let released = 0
+  let sent: ForwardRequest | undefined
   const guard = () => {
     if (broken) throw new Error('the table cannot be reached')
   }
   const deps: AuthMeDeps = {
-    forward: (_request, { signal } = {}) => {
+    forward: (forwarded, { signal } = {}) => {
+      sent = forwarded
       if (next !== 'never')
         return typeof next === 'string' ? Promise.reject(new ForwardingFailed(next)) : Promise.resolve(next)
       return new Promise((_, reject) => {
@@ -90,6 +97,7 @@ function world() {
     warnings,
     writes: () => writes,
     released: () => released,
+    sent: () => sent,
     breakTable: () => {
       broken = true
     },
@@ -142,6 +150,12 @@ describe('GET /api/auth/me', () => {
     expect(answer.headers).toMatchObject({ age: String(23 * 3600), 'cache-control': 'no-store' })
     expect(answer.cookies).toEqual([])
     expect(released()).toBe(slow ? 1 : 0)
+  })
+
+  it('is asked for whole and uncompressed, so that it can be kept', async () => {
+    const { ask, sent } = world()
+    await ask(json(200, me))
+    expect(sent()).toEqual({ ...request, headers: { authorization: 'Bearer x', 'accept-encoding': 'identity' } })
   })
 
   it('is never that of another token', async () => {
