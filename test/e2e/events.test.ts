@@ -1,6 +1,4 @@
 /** ECS events doubled, late, reversed or lost: the same final record, the same ledger, no socket event twice. */
-import { DynamoDBClient } from '@aws-sdk/client-dynamodb'
-import { DynamoDBDocumentClient } from '@aws-sdk/lib-dynamodb'
 import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest'
 import type { Faults } from '../../local/faults/faults.ts'
 import { createLedgerStore } from '../../shared/adapters/dynamodb/ledger-store.ts'
@@ -10,13 +8,8 @@ let product: Product
 let ledger: ReturnType<typeof createLedgerStore>
 beforeAll(async () => {
   product = await startProduct({ scheduleRate: 0 })
-  const raw = new DynamoDBClient({
-    endpoint: product.runtime.dynamodb.url,
-    region: 'us-east-1',
-    credentials: { accessKeyId: 'test', secretAccessKey: 'test' },
-  })
   ledger = createLedgerStore(
-    DynamoDBDocumentClient.from(raw),
+    product.tables,
     product.runtime.functionOf('spawn-agent').environment.ENVIRONMENTS_TABLE ?? '',
   )
 })

@@ -5,8 +5,7 @@ import { mkdtempSync, rmSync } from 'node:fs'
 import { createServer, type Socket } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { DynamoDBClient } from '@aws-sdk/client-dynamodb'
-import { DynamoDBDocumentClient, PutCommand } from '@aws-sdk/lib-dynamodb'
+import { PutCommand } from '@aws-sdk/lib-dynamodb'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import * as z from 'zod'
 import { type ExistingServer, startExistingServer } from '../../local/existing-server/server.ts'
@@ -142,15 +141,8 @@ it('a path of ours in disguise does not reach the existing server', async () => 
 it('a team without containers has its agents on the existing server', async () => {
   const founder = { teamName: 'Looms', userName: 'Joseph', email: 'joseph@example.com', password: 'punchcard' }
   const { token, team } = SessionSchema.parse((await call('POST', '/api/auth/register', { body: founder })).body)
-  const client = DynamoDBDocumentClient.from(
-    new DynamoDBClient({
-      endpoint: product.runtime.dynamodb.url,
-      region: 'us-east-1',
-      credentials: { accessKeyId: 'operator', secretAccessKey: 'operator' },
-    }),
-  )
   const TableName = product.runtime.functionOf('spawn-agent').environment.FLAGS_TABLE
-  await client.send(new PutCommand({ TableName, Item: { scope: `team#${team.id}`, useDockerAgents: false } }))
+  await product.tables.send(new PutCommand({ TableName, Item: { scope: `team#${team.id}`, useDockerAgents: false } }))
 
   const spawned = await call('POST', '/api/agents/spawn', { token, body: { agentType: 'mock', task: '' } })
   expect([spawned.status, spawned.body]).toMatchObject([200, { method: 'ssh', agent: { userName: 'Joseph' } }])

@@ -1,6 +1,5 @@
 /** The flags table as operators edit it: read at every request, hostile values ignored field by field. */
-import { DynamoDBClient } from '@aws-sdk/client-dynamodb'
-import { DynamoDBDocumentClient, PutCommand } from '@aws-sdk/lib-dynamodb'
+import { PutCommand } from '@aws-sdk/lib-dynamodb'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { type Product, startProduct } from '../support/product.ts'
 
@@ -13,15 +12,8 @@ beforeAll(async () => {
       if (where.startsWith('ecs ')) ecsCalls.push(content)
     },
   })
-  const client = DynamoDBDocumentClient.from(
-    new DynamoDBClient({
-      endpoint: product.runtime.dynamodb.url,
-      region: 'us-east-1',
-      credentials: { accessKeyId: 'operator', secretAccessKey: 'operator' },
-    }),
-  )
   const TableName = product.runtime.functionOf('spawn-agent').environment.FLAGS_TABLE
-  flags = (Item) => client.send(new PutCommand({ TableName, Item }))
+  flags = (Item) => product.tables.send(new PutCommand({ TableName, Item }))
 })
 afterAll(() => product.close())
 

@@ -2,6 +2,8 @@
 import { mkdtempSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
+import { DynamoDBClient } from '@aws-sdk/client-dynamodb'
+import { DynamoDBDocumentClient } from '@aws-sdk/lib-dynamodb'
 import { SignJWT } from 'jose'
 import { io, type ManagerOptions, type Socket, type SocketOptions } from 'socket.io-client'
 import * as z from 'zod'
@@ -29,8 +31,15 @@ export async function startProduct(options: Partial<RuntimeOptions> = {}) {
   })
   let members = 0
   const sockets: Socket[] = []
+  const dynamodb = new DynamoDBClient({
+    endpoint: runtime.dynamodb.url,
+    region: 'us-east-1',
+    credentials: { accessKeyId: 'operator', secretAccessKey: 'operator' },
+  })
   return {
     runtime,
+    /** The tables as operators see them. */
+    tables: DynamoDBDocumentClient.from(dynamodb),
     url: runtime.url,
     stateDir,
     logs,
@@ -40,6 +49,7 @@ export async function startProduct(options: Partial<RuntimeOptions> = {}) {
     },
     async close({ keepState = false } = {}) {
       for (const socket of sockets) socket.disconnect()
+      dynamodb.destroy()
       await runtime.close()
       if (!keepState) rmSync(stateDir, { recursive: true, force: true })
     },
