@@ -1,0 +1,75 @@
+/** An agent's terminal at the existing server, as the control plane sees any agent's: the containers' link, unchanged. */
+import { InputOrder } from '../../../container-images/agent/src/input-order.ts'
+import { LinkClient } from '../../../container-images/agent/src/link-client.ts'
+import { LinkCredential } from '../../../container-images/agent/src/link-credential.ts'
+import { OutputBuffer } from '../../../container-images/agent/src/output-buffer.ts'
+import { OutputSender } from '../../../container-images/agent/src/output-sender.ts'
+import { TIMINGS } from '../../../container-images/agent/src/timings.ts'
+import type { LiveAgent, TerminalLink } from './ssh-bridge.ts'
+
+/** Agents there have one generation: the existing server cannot restart one. */
+const GENERATION = 1
+
+/** @param url The WebSocket API. */
+export function openTerminalLink(
+  url: string,
+  { teamId, id }: LiveAgent,
+  onInput: (data: string) => void,
+): TerminalLink {
+  const credential = new LinkCredential(`${teamId}/${id}/${GENERATION}`, 'not-used')
+  // The bridge shows a key of its own from the first connect on.
+  credential.accepted()
+  const buffer = new OutputBuffer()
+  const order = new InputOrder(onInput, { windowMs: TIMINGS.inputWindowMs })
+  let early: string[] | undefined = []
+
+  const link: LinkClient = new LinkClient(
+    url,
+    credential,
+    {
+      welcome({ acknowledged }) {
+        if (early) {
+          // A bridge that has been restarted goes on where the one before it has stopped.
+          buffer.startAt(acknowledged)
+          for (const data of early) buffer.push(Buffer.from(data))
+          early = undefined
+        }
+        sender.connected(acknowledged)
+      },
+      order(message) {
+        if (message.type === 'ack') sender.acknowledged(message.offset)
+        if (message.type === 'input') order.accept(message)
+        if (message.type === 'dismissed') close()
+      },
+      lost: () => sender.disconnected(),
+      refused: () => close(),
+    },
+    TIMINGS,
+  )
+  const sender: OutputSender = new OutputSender(
+    buffer,
+    { send: (message) => link.send(message), stalled: (why) => link.reopen(why), progressed: () => link.healthy() },
+    TIMINGS.ackMs,
+  )
+  function close(): void {
+    order.close()
+    sender.disconnected()
+    void link.close()
+  }
+  link.open()
+  return {
+    write(data) {
+      if (early) early.push(data)
+      else if (!buffer.full) buffer.push(Buffer.from(data))
+      sender.flush()
+    },
+    end() {
+      const gaveUp = setTimeout(close, TIMINGS.drainMs)
+      void sender.drained().then(() => {
+        clearTimeout(gaveUp)
+        close()
+      })
+    },
+    close,
+  }
+}
