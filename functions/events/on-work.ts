@@ -3,7 +3,7 @@ import { WorkSchema } from '../../shared/contracts/work.ts'
 import { startEnvironment, stopEnvironment } from '../../shared/domain/environments/operations.ts'
 import { EVERYTHING } from '../../shared/domain/realtime/batch.ts'
 import { deliver } from '../../shared/domain/realtime/deliver.ts'
-import { openSocket } from '../../shared/domain/realtime/engine.ts'
+import { closeUnauthenticated, openSocket } from '../../shared/domain/realtime/engine.ts'
 import { queueHandler } from '../../shared/runtime/async-handlers.ts'
 import { deliveryDeps } from '../../shared/runtime/realtime-deps.ts'
 import { startDeps } from '../../shared/runtime/task-deps.ts'
@@ -20,6 +20,8 @@ export const handler = queueHandler(WorkSchema, async (work) => {
       return stopEnvironment(work, starting)
     case 'open-socket':
       return openSocket(work, delivering)
+    case 'close-unauthenticated':
+      return closeUnauthenticated(work, delivering)
     case 'deliver':
       await deliver(work.sid, EVERYTHING, delivering, { retry: true })
   }

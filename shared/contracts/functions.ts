@@ -162,7 +162,7 @@ export const functions = {
   'post-socket': {
     ...http,
     entry: 'functions/http/socket/post-socket.ts',
-    uses: [...delivery, 'jwtSecret'],
+    uses: [...delivery, 'jwtSecret', 'flags:read', 'existingServer'],
   },
   'on-connect': {
     entry: 'functions/websocket/on-connect.ts',
@@ -183,7 +183,7 @@ export const functions = {
     trigger: 'websocket',
     timeoutSeconds: 28,
     memoryMb: 512,
-    uses: [...delivery, 'jwtSecret'],
+    uses: [...delivery, 'jwtSecret', 'flags:read', 'existingServer'],
   },
   'on-link-message': {
     entry: 'functions/websocket/on-link-message.ts',

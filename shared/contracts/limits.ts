@@ -90,6 +90,17 @@ export const POLL_HOLD_MS = 20_000
 /** Bytes one polling POST may carry, announced as maxPayload; below Lambda's 6 MB request. */
 export const ENGINE_MAX_PAYLOAD_BYTES = 4_000_000
 
+/** Seconds a connection may stay without a CONNECT that was accepted. */
+export const AUTHENTICATION_SECONDS = 10
+
+/** Longest chat message, in UTF-16 units and in bytes of JSON: twice in one event (two names for it), below a 32 KB frame. */
+export const MAX_CHAT_CHARS = 4_000
+export const MAX_CHAT_ENCODED_BYTES = 12 * 1024
+
+/** Chat messages given at `join-team`: the existing server's number. */
+export const CHAT_HISTORY = 50
+export const CHAT_TTL_DAYS = 90
+
 /** Hours a connection row outlives its last change: API Gateway cuts a WebSocket after 2 h. */
 export const CONNECTION_TTL_HOURS = 3
 

@@ -17,6 +17,15 @@ export const WorkSchema = z.discriminatedUnion('kind', [
   z.object({ kind: z.literal('open-socket'), connectionId: z.string().min(1), sid: z.string().min(1) }),
   /** Deliver what a connection's streams hold, later than now (a full or briefly unreachable viewer). */
   z.object({ kind: z.literal('deliver'), sid: z.string().min(1), attempt: z.number().int().min(0) }),
+  /**
+   * Close a connection that has not been authenticated by now: a session, or with `connectionId` that WebSocket, which may also
+   * be the probe of an upgrade that was never completed.
+   */
+  z.object({
+    kind: z.literal('close-unauthenticated'),
+    sid: z.string().min(1),
+    connectionId: z.string().min(1).optional(),
+  }),
 ])
 export type Work = z.infer<typeof WorkSchema>
 

@@ -1,6 +1,7 @@
 /** What the realtime functions are made of, from the variables their capabilities bring. */
 import { randomBytes } from 'node:crypto'
 import { setTimeout as sleep } from 'node:timers/promises'
+import { createChatStore } from '../adapters/dynamodb/chat-store.ts'
 import { documentClient } from '../adapters/dynamodb/document-client.ts'
 import { createEnvironmentStore } from '../adapters/dynamodb/environment-store.ts'
 import { createLedgerStore } from '../adapters/dynamodb/ledger-store.ts'
@@ -17,20 +18,12 @@ import { systemClock } from '../domain/clock.ts'
 import { admitLink, linkOrders, recordExit, recordHealth } from '../domain/environments/links.ts'
 import { sendInput, sendSignal } from '../domain/realtime/link-input.ts'
 import type { PingDeps } from '../domain/realtime/pings.ts'
-import type {
-  DeliveryDeps,
-  InputDeps,
-  LinkMessageDeps,
-  Log,
-  PublishDeps,
-  SocketDeps,
-} from '../domain/realtime/ports.ts'
+import type { DeliveryDeps, InputDeps, LinkMessageDeps, Log, PublishDeps } from '../domain/realtime/ports.ts'
 import type { Publish } from '../domain/realtime/publish.ts'
 import { createPublish } from '../domain/realtime/publishing.ts'
 import type { ConnectDeps } from '../domain/realtime/websocket-events.ts'
 import type { TerminalLogReader } from '../domain/terminal/ports.ts'
 import { logger } from './logger.ts'
-import { createTokenVerifier } from './verify-token.ts'
 
 /** Bytes of a random id: 144 bits, 24 characters of base64url. */
 const ID_BYTES = 18
@@ -62,6 +55,7 @@ export function deliveryDeps(env: DeliveryEnv): DeliveryDeps {
     sessions: sessionsOf(env),
     ledger: createLedgerStore(documentClient(), env.ENVIRONMENTS_TABLE),
     terminalLog: createTerminalLogStore(documentClient(), env.TERMINAL_LOG_TABLE),
+    chat: createChatStore(documentClient(), env.ENVIRONMENTS_TABLE),
     poster: createConnectionPoster(env.WEBSOCKET_ENDPOINT, log),
     work: createWorkQueue(env.WORK_QUEUE_URL),
   }
@@ -78,7 +72,7 @@ export function publishDeps(env: DeliveryEnv): PublishDeps {
 /** `publish` for every function that commits ledger entries. */
 export const publisher = (env: DeliveryEnv): Publish => createPublish(publishDeps(env))
 
-function inputDeps(env: FunctionEnv<'send-agent-input'>): InputDeps {
+export function inputDeps(env: FunctionEnv<'send-agent-input'>): InputDeps {
   return {
     ...base,
     links: linksOf(env),
@@ -103,16 +97,6 @@ export function agentTerminal(env: FunctionEnv<'send-agent-input'>): AgentTermin
 
 export const terminalLogReader = ({ TERMINAL_LOG_TABLE }: { TERMINAL_LOG_TABLE: string }): TerminalLogReader =>
   createTerminalLogStore(documentClient(), TERMINAL_LOG_TABLE)
-
-export function socketDeps(env: FunctionEnv<'on-socket-message'>): SocketDeps {
-  const secrets = createSecrets({ jwtSecretId: env.JWT_SECRET_ID })
-  return {
-    ...deliveryDeps(env),
-    links: linksOf(env),
-    environments: createEnvironmentStore(documentClient(), env.ENVIRONMENTS_TABLE),
-    verifyToken: createTokenVerifier(() => secrets.jwtSecret()),
-  }
-}
 
 export function connectDeps(env: FunctionEnv<'on-connect'>): ConnectDeps {
   const environments = createEnvironmentStore(documentClient(), env.ENVIRONMENTS_TABLE)

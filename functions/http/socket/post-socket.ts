@@ -3,7 +3,7 @@ import { ENGINE_MAX_PAYLOAD_BYTES } from '../../../shared/contracts/limits.ts'
 import { routes } from '../../../shared/contracts/routes.ts'
 import { answerPost } from '../../../shared/domain/realtime/polling-http.ts'
 import { answer, httpHandler } from '../../../shared/runtime/http-handler.ts'
-import { socketDeps } from '../../../shared/runtime/realtime-deps.ts'
+import { socketDeps } from '../../../shared/runtime/socket-deps.ts'
 
 const deps = socketDeps(functionEnv('post-socket', process.env))
 

@@ -2,7 +2,7 @@
 import { Unavailable } from '../errors.ts'
 import { MAX_CAS_TRIES } from './limits.ts'
 import type { DeliveryDeps, Room } from './ports.ts'
-import { ended, isLive, type NewReply, type Session, withReplies } from './session.ts'
+import { ended, isLive, type NewReply, type Session, watchedAgents, withReplies } from './session.ts'
 
 export type ChangeDeps = Pick<DeliveryDeps, 'sessions' | 'sleep'>
 
@@ -27,10 +27,11 @@ export async function changeSession(
 }
 
 /** The rooms in which a session is found. */
-export function roomsOf({ user, team, terminals }: Session): Room[] {
+export function roomsOf(session: Session): Room[] {
+  const { user, team } = session
   if (!user) return []
   const { teamId } = user
-  const watched = Object.keys(terminals).map((agentId): Room => ({ kind: 'terminal', teamId, agentId }))
+  const watched = watchedAgents(session).map((agentId): Room => ({ kind: 'terminal', teamId, agentId }))
   return team ? [{ kind: 'team', teamId }, ...watched] : watched
 }
 

@@ -28,16 +28,20 @@ const AuthSchema = z
  */
 export async function connect(sid: string, data: unknown, deps: SocketDeps): Promise<Session['early']> {
   const auth = AuthSchema.parse(data)
-  const user = auth.token === undefined ? undefined : await deps.verifyToken(auth.token)
-  if (!user) {
+  const { token } = auth
+  const user = token === undefined ? undefined : await deps.verifyToken(token)
+  if (token === undefined || !user) {
     const refusal = { packet: connectErrorPacket('/', 'Authentication failed') }
     await changeAndReply(sid, (session) => ({ session: { ...session, early: [] }, replies: [refusal] }), deps)
     await deliver(sid, EVERYTHING, deps)
     return []
   }
-  const earlier = auth.pid === undefined ? undefined : await takeOver(auth.pid, sid, user, deps)
+  const [earlier, userName] = await Promise.all([
+    auth.pid === undefined ? undefined : takeOver(auth.pid, sid, user, deps),
+    deps.memberName(user, token),
+  ])
   const restored = earlier && rewound(earlier, decodeOffset(earlier.tag, auth.offset))
-  return establish(sid, user, restored, deps)
+  return establish(sid, { user, userName }, restored, deps)
 }
 
 /**
@@ -70,7 +74,7 @@ async function takeOver(pid: string, sid: string, user: User, deps: SocketDeps):
 
 async function establish(
   sid: string,
-  user: User,
+  member: { user: User; userName: string },
   restored: Session | undefined,
   deps: SocketDeps,
 ): Promise<Session['early']> {
@@ -84,7 +88,7 @@ async function establish(
       early = []
       if (current.user) return { session: current, replies: [] }
       early = [...current.early].sort((a, b) => a.at - b.at)
-      const known = { ...current, user, early: [], membershipsUntil: now + MEMBERSHIP_RENEWAL_MS }
+      const known = { ...current, ...member, early: [], membershipsUntil: now + MEMBERSHIP_RENEWAL_MS }
       return {
         session: restored ? { ...known, ...streamsOf(restored) } : known,
         replies: [{ packet: connectPacket(socketId, sid) }, ...unreadEvents(restored)],
@@ -101,11 +105,12 @@ async function establish(
 }
 
 /** What follows the client from session to session. Its unread replies come again behind the CONNECT packet. */
-function streamsOf({ tag, team, terminals, left, nextIndex, replies }: Session): Partial<Session> {
+function streamsOf({ tag, team, terminals, outputs, left, nextIndex, replies }: Session): Partial<Session> {
   return {
     tag,
     ...(team ? { team } : {}),
     terminals,
+    outputs,
     left,
     nextIndex,
     replies: { last: replies.last, sent: replies.last, kept: [] },

@@ -10,47 +10,59 @@ export interface Cursors {
   /** Ledger sequence; absent before the team is joined. */
   readonly team?: number
   /** By agent; `index` tells one subscription from a later one of the same agent. */
-  readonly terminals: Readonly<Record<string, { readonly index: number; readonly position: number }>>
+  readonly terminals: Places
+  /** The same for `agent-output`: where the first line that was not given begins. */
+  readonly outputs: Places
 }
+export type Places = Readonly<Record<string, { readonly index: number; readonly position: number }>>
+type Subscriptions = Session['terminals']
+
+const placesOf = (subscriptions: Subscriptions): Places =>
+  mapped(subscriptions, ({ index, position }) => ({ index, position }))
 
 export const cursorsOf = (session: Session): Cursors => ({
   reply: session.replies.sent,
   ...(session.team ? { team: session.team.position } : {}),
-  terminals: Object.fromEntries(
-    Object.entries(session.terminals).map(([agentId, { index, position }]) => [agentId, { index, position }]),
-  ),
+  terminals: placesOf(session.terminals),
+  outputs: placesOf(session.outputs),
 })
+
+function mapped<A, B>(record: Readonly<Record<string, A>>, change: (value: A, key: string) => B): Record<string, B> {
+  return Object.fromEntries(Object.entries(record).map(([key, value]) => [key, change(value, key)]))
+}
+
+const moved = (subscriptions: Subscriptions, places: Places): Subscriptions =>
+  mapped(subscriptions, (subscription, agentId) => {
+    const place = places[agentId]
+    return place?.index === subscription.index ? { ...subscription, position: place.position } : subscription
+  })
 
 /** Sets the session's positions. What was joined or subscribed after the cursors were taken keeps its own. */
 export function movedTo(session: Session, cursors: Cursors): Session {
-  const terminals = Object.entries(session.terminals).map(([agentId, subscription]) => {
-    const moved = cursors.terminals[agentId]
-    return [agentId, moved?.index === subscription.index ? { ...subscription, position: moved.position } : subscription]
-  })
   return {
     ...session,
     ...(session.team && cursors.team !== undefined ? { team: { ...session.team, position: cursors.team } } : {}),
-    terminals: Object.fromEntries(terminals),
+    terminals: moved(session.terminals, cursors.terminals),
+    outputs: moved(session.outputs, cursors.outputs),
     replies: { ...session.replies, sent: cursors.reply },
   }
 }
 
-/** `<tag>.<reply>.<team>.<index>-<position>_…`, numbers in base 36; some 30 characters and 12 for each terminal. */
+/** `<tag>.<reply>.<team>.<index>-<position>_…`, numbers in base 36; some 30 characters and 12 for each terminal or output. */
 export function encodeOffset(tag: string, cursors: Cursors): string {
-  const terminals = Object.values(cursors.terminals).map(
-    ({ index, position }) => `${base36(index)}-${base36(position)}`,
-  )
+  const places = [...Object.values(cursors.terminals), ...Object.values(cursors.outputs)]
+  const terminals = places.map(({ index, position }) => `${base36(index)}-${base36(position)}`)
   const team = cursors.team === undefined ? '' : base36(cursors.team)
   return [tag, base36(cursors.reply), team, terminals.join('_')].join('.')
 }
 
-/** Longest offset that is looked at: 16 terminals make some 300 characters. */
+/** Longest offset that is looked at: 32 terminals and 32 outputs make some 900 characters. */
 const MAX_OFFSET_CHARS = 2_000
 
 export interface Offset {
   readonly reply: number
   readonly team?: number
-  /** Positions by index. */
+  /** Positions by index, of terminals and outputs alike: an index is one subscription's. */
   readonly terminals: ReadonlyMap<number, number>
 }
 
@@ -82,14 +94,16 @@ export function rewound(session: Session, offset: Offset | undefined): Session {
     session.replies.sent,
     (session.replies.kept[0]?.sequence ?? Number.POSITIVE_INFINITY) - 1,
   )
-  const terminals = Object.entries(session.terminals).map(([agentId, subscription]) => [
-    agentId,
-    { ...subscription, position: clamp(offset?.terminals.get(subscription.index), subscription) },
-  ])
+  const putBack = (subscriptions: Subscriptions): Subscriptions =>
+    mapped(subscriptions, (subscription) => ({
+      ...subscription,
+      position: clamp(offset?.terminals.get(subscription.index), subscription),
+    }))
   return {
     ...session,
     ...(session.team ? { team: { ...session.team, position: clamp(offset?.team, session.team) } } : {}),
-    terminals: Object.fromEntries(terminals),
+    terminals: putBack(session.terminals),
+    outputs: putBack(session.outputs),
     replies: {
       ...session.replies,
       sent: clamp(offset?.reply, { start: oldestReply, position: session.replies.sent }),

@@ -1,20 +1,23 @@
 /** Engine.IO 4: opening a session over either transport, the upgrade between them, and what arrives over them. */
-import { CONNECTION_TTL_HOURS } from '../../contracts/limits.ts'
+import { AUTHENTICATION_SECONDS, CONNECTION_TTL_HOURS } from '../../contracts/limits.ts'
 import { EVERYTHING } from './batch.ts'
-import { abandonSession, changeSession, endSession } from './change-session.ts'
+import { abandonSession, changeSession, endSession, logName } from './change-session.ts'
 import { deliver } from './deliver.ts'
 import { OPEN_WAITS_MS, PROBE_MS } from './limits.ts'
 import { MalformedPacket, openPacket, PROBE_ANSWER, payloadOf, type TextPacket } from './packets.ts'
 import type { DeliveryDeps, Received, SocketDeps } from './ports.ts'
-import { isLive, newSession, type Session } from './session.ts'
+import { ended, isLive, newSession, type Session } from './session.ts'
 import { onSocketPacket } from './socket-packets.ts'
 
 /** Characters of the tag that marks a session's offsets. */
 const TAG_CHARS = 6
 
+type OpenDeps = Pick<DeliveryDeps, 'sessions' | 'clock' | 'newId' | 'work'>
+
 /** Opens a session by HTTP; the answer's body. */
-export async function openPolling(deps: Pick<DeliveryDeps, 'sessions' | 'clock' | 'newId'>): Promise<string> {
+export async function openPolling(deps: OpenDeps): Promise<string> {
   const session = await createSession({ transport: 'polling' }, deps)
+  await deps.work.send({ kind: 'close-unauthenticated', sid: session.sid }, AUTHENTICATION_SECONDS)
   return payloadOf([openPacket(session.sid, ['websocket'])])
 }
 
@@ -39,7 +42,7 @@ async function createSession(
 export async function connectWebSocket(
   connectionId: string,
   query: { EIO?: string | undefined; transport?: string | undefined; sid?: string | undefined },
-  deps: Pick<DeliveryDeps, 'sessions' | 'clock' | 'newId' | 'work'>,
+  deps: OpenDeps,
 ): Promise<boolean> {
   if (query.EIO !== '4' || query.transport !== 'websocket') return false
   const expiresAt = Math.ceil(deps.clock.now().getTime() / 1000) + CONNECTION_TTL_HOURS * 3600
@@ -47,12 +50,39 @@ export async function connectWebSocket(
     const session = await deps.sessions.get(query.sid)
     if (!isLive(session) || session.transport !== 'polling') return false
     await deps.sessions.bind(connectionId, { kind: 'socket', sid: session.sid }, expiresAt)
+    await deps.work.send({ kind: 'close-unauthenticated', sid: session.sid, connectionId }, AUTHENTICATION_SECONDS)
     return true
   }
   const { sid } = await createSession({ transport: 'websocket', connectionId }, deps)
   await deps.sessions.bind(connectionId, { kind: 'socket', sid }, expiresAt)
-  await deps.work.send({ kind: 'open-socket', connectionId, sid })
+  await Promise.all([
+    deps.work.send({ kind: 'open-socket', connectionId, sid }),
+    deps.work.send({ kind: 'close-unauthenticated', sid, connectionId }, AUTHENTICATION_SECONDS),
+  ])
   return true
+}
+
+/**
+ * The time is over in which a connection has to become somebody's: a session without a member ends, and a WebSocket that does
+ * not carry its session by now (the probe of an upgrade that was never completed) is closed. A client that was only slow
+ * connects anew.
+ */
+export async function closeUnauthenticated(
+  { sid, connectionId }: { sid: string; connectionId?: string | undefined },
+  deps: DeliveryDeps,
+): Promise<void> {
+  let isAnonymous = false
+  const session = await changeSession(
+    sid,
+    (current) => {
+      isAnonymous = isLive(current) && !current.user
+      return isAnonymous ? ended(current, deps.clock.now().getTime()) : current
+    },
+    deps,
+  )
+  if (isAnonymous) deps.log.info('Closing a connection that nobody has authenticated', { sid: logName(sid) })
+  const isCarrier = isLive(session) && session.connectionId === connectionId
+  if (connectionId !== undefined && !isCarrier) await deps.poster.close(connectionId)
 }
 
 /** The queued open packet: posted once, as soon as the gateway takes it. */

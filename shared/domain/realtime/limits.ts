@@ -31,10 +31,16 @@ export const BATCH_MAX_BYTES = 1_000_000
 export const TERMINAL_EVENT_MAX_BYTES = 28 * 1024
 
 /**
- * Terminals one connection watches at most; one more ends the oldest, because the frontend says `terminal_disconnect` for
+ * Terminals one connection watches at most, and as many that it has as lines; one more ends the oldest, because the frontend says `terminal_disconnect` for
  * terminals of its own agents only and may have looked at many others.
  */
 export const MAX_TERMINALS = 32
+
+/**
+ * Bytes of chat history in `team-joined`: over a WebSocket it is one frame of at most 32 KB, over polling it is part of a
+ * batch. Older messages are left out.
+ */
+export const HISTORY_MAX_BYTES = { websocket: 28 * 1024, polling: 400_000 } as const
 
 /** Direct replies a client may leave unread, and those already given that are kept for a resume; each in count and bytes. */
 export const MAX_UNREAD_REPLIES = { count: 64, bytes: 48 * 1024 } as const

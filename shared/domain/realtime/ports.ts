@@ -2,7 +2,9 @@
 
 import type { DomainEvent } from '../../contracts/domain-events.ts'
 import type { LinkDown } from '../../contracts/link.ts'
+import type { ClientEvent } from '../../contracts/socket-events.ts'
 import type { Work } from '../../contracts/work.ts'
+import type { ChatHistory, ChatWriter } from '../chat/ports.ts'
 import type { Clock } from '../clock.ts'
 import type { LinkOrders, LinkRef } from '../environments/links.ts'
 import type { EnvironmentStore } from '../environments/ports.ts'
@@ -69,6 +71,16 @@ export interface WorkSender {
 /** The member of a token, or undefined for a bad one. Throws when it cannot tell: that must not look like a bad token. */
 export type VerifyToken = (token: string) => Promise<User | undefined>
 
+/** The member's name as the others see it. Never throws and never takes long: it is the user's id when nobody can tell. */
+export type MemberName = (user: User, token: string) => Promise<string>
+
+/** Starts, stops or restarts a container of the member's team. @throws AppError when it is refused */
+export type ContainerAction = (
+  request: ClientEvent<'container_action'>,
+  user: User,
+  correlationId: string,
+) => Promise<void>
+
 export interface EventBus {
   /** Throws unless every fact was taken. */
   put(facts: DomainEvent[]): Promise<void>
@@ -92,6 +104,7 @@ export interface DeliveryDeps {
   readonly sessions: SessionStore
   readonly ledger: LedgerReader
   readonly terminalLog: TerminalLogReader
+  readonly chat: ChatHistory
   readonly poster: ConnectionPoster
   readonly work: WorkSender
   readonly clock: Clock
@@ -116,9 +129,12 @@ export interface InputDeps {
 }
 
 /** What the Socket.IO side takes beside delivery. */
-export interface SocketDeps extends DeliveryDeps, InputDeps {
+export interface SocketDeps extends PublishDeps, InputDeps {
   readonly sessions: SessionStore
+  readonly chat: ChatHistory & ChatWriter
   readonly verifyToken: VerifyToken
+  readonly memberName: MemberName
+  readonly containerAction: ContainerAction
 }
 
 /** What the containers' side takes. */

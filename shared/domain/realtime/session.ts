@@ -10,7 +10,7 @@ const count = z.number().int().min(0)
 /** Milliseconds since the epoch. */
 const instant = z.number()
 
-/** A terminal that this session watches. `index` names it in offsets and is never used again under its `tag`. */
+/** A terminal that this session watches, or has as lines. `index` names it in offsets and is never used again under its `tag`. */
 const SubscriptionSchema = z.object({
   index: count,
   /** Where this viewer began, and what it has been given: cumulative byte positions of the terminal's log. */
@@ -58,6 +58,10 @@ export const SessionSchema = z.object({
   endedAt: instant.optional(),
   /** Of the verified token, since CONNECT. */
   user: UserSchema.optional(),
+  /** As the others see the member; found out at CONNECT, when the token is at hand. */
+  userName: z.string().optional(),
+  /** Chat messages sent in the current window. */
+  chat: z.object({ since: instant, count }).optional(),
   /** Marks the offsets that belong to this session and to those that it has been resumed from. */
   tag: z.string(),
   /** Packets that arrived before their CONNECT was handled. */
@@ -65,7 +69,9 @@ export const SessionSchema = z.object({
   /** Ledger sequences; present once the team is joined. */
   team: z.object({ start: count, position: count }).optional(),
   terminals: z.record(z.string(), SubscriptionSchema),
-  /** Gateway time of recent `terminal_disconnect`s, so that an older `terminal_connect` handled later changes nothing. */
+  /** The same streams as lines (`agent-output`), for members who have asked for it. */
+  outputs: z.record(z.string(), SubscriptionSchema).default({}),
+  /** Gateway time of recent ends of watching, so that an older beginning handled later changes nothing; by `leftKey`. */
   left: z.record(z.string(), instant),
   nextIndex: count,
   replies: z.object({ last: count, sent: count, kept: z.array(ReplySchema) }),
@@ -104,6 +110,7 @@ export function newSession(given: {
     membershipsUntil: now,
     early: [],
     terminals: {},
+    outputs: {},
     left: {},
     nextIndex: 0,
     replies: { last: 0, sent: 0, kept: [] },
@@ -147,6 +154,15 @@ export function withReplies(session: Session, added: readonly NewReply[]): Sessi
   }
 }
 
+/** In which form a session follows an agent's output: raw bytes for a terminal, or lines. */
+export type Watch = 'terminals' | 'outputs'
+const leftKey = (watch: Watch, agentId: string): string => (watch === 'terminals' ? agentId : `outputs/${agentId}`)
+
+/** Every agent whose output this session follows in one form or the other. */
+export const watchedAgents = ({ terminals, outputs }: Pick<Session, Watch>): string[] => [
+  ...new Set([...Object.keys(terminals), ...Object.keys(outputs)]),
+]
+
 /** A tombstone is needed while an older message can still be under way: longer than any handler runs. */
 const LEFT_MS = 60_000
 
@@ -157,26 +173,27 @@ const LEFT_MS = 60_000
 export function subscribed(
   session: Session,
   agentId: string,
-  { at, isOwner, position }: { at: number; isOwner: boolean; position: number },
+  { at, isOwner, position, watch = 'terminals' }: { at: number; isOwner: boolean; position: number; watch?: Watch },
 ): Session | undefined {
-  const last = Math.max(session.left[agentId] ?? 0, session.terminals[agentId]?.at ?? 0)
+  const last = Math.max(session.left[leftKey(watch, agentId)] ?? 0, session[watch][agentId]?.at ?? 0)
   if (last > at) return undefined
   const subscription = { index: session.nextIndex, start: position, position, at, isOwner }
-  const others = Object.entries(session.terminals).filter(([id]) => id !== agentId)
+  const others = Object.entries(session[watch]).filter(([id]) => id !== agentId)
   const newest = others.sort(([, a], [, b]) => a.index - b.index).slice(1 - MAX_TERMINALS)
-  const terminals = { ...Object.fromEntries(newest), [agentId]: subscription }
-  return { ...session, nextIndex: session.nextIndex + 1, terminals }
+  const watched = { ...Object.fromEntries(newest), [agentId]: subscription }
+  return { ...session, nextIndex: session.nextIndex + 1, [watch]: watched }
 }
 
-/** Ends watching a terminal; the session itself when a newer `terminal_connect` was handled before. */
-export function unsubscribed(session: Session, agentId: string, at: number): Session {
-  const subscription = session.terminals[agentId]
+/** Ends watching; the session itself when a newer beginning was handled before. */
+export function unsubscribed(session: Session, agentId: string, at: number, watch: Watch = 'terminals'): Session {
+  const subscription = session[watch][agentId]
   if (subscription && subscription.at >= at) return session
-  const { [agentId]: _gone, ...terminals } = session.terminals
+  const { [agentId]: _gone, ...watched } = session[watch]
   const recent = Object.entries(session.left).filter(([, leftAt]) => leftAt > at - LEFT_MS)
+  const key = leftKey(watch, agentId)
   return {
     ...session,
-    terminals,
-    left: { ...Object.fromEntries(recent.slice(-MAX_TERMINALS)), [agentId]: Math.max(at, session.left[agentId] ?? 0) },
+    [watch]: watched,
+    left: { ...Object.fromEntries(recent.slice(-MAX_TERMINALS)), [key]: Math.max(at, session.left[key] ?? 0) },
   }
 }

@@ -78,7 +78,7 @@ async function disconnect(sid: string, deps: SocketDeps): Promise<void> {
       before = isLive(session) && session.user ? session : undefined
       if (!before) return session
       const { user: _user, team: _team, ...rest } = session
-      return { ...rest, terminals: {} }
+      return { ...rest, terminals: {}, outputs: {} }
     },
     deps,
   )

@@ -1,45 +1,18 @@
 /** A client's terminals: watching them, typing into them, resizing them. */
 import type { ClientEvent } from '../../contracts/socket-events.ts'
-import type { Environment } from '../environments/schema.ts'
-import { EVERYTHING } from './batch.ts'
-import { changeAndReply, changeSession } from './change-session.ts'
-import { deliver } from './deliver.ts'
 import { type InputOutcome, resize, sendInput } from './link-input.ts'
-import type { Received, Room, SocketDeps } from './ports.ts'
+import type { Received, SocketDeps } from './ports.ts'
 import { replyWith } from './reply.ts'
-import { enterRoom } from './rooms.ts'
-import { type ConnectedSession, isLive, subscribed, unsubscribed } from './session.ts'
+import type { ConnectedSession } from './session.ts'
+import { beginWatching, endWatching, findAgent, isOwnerOf } from './watching.ts'
 
 const NOT_FOUND = 'Agent not found'
 const NOT_OWNER = 'Only the owner of this agent can type into its terminal'
 
-const roomOf = ({ user }: ConnectedSession, agentId: string): Room => ({
-  kind: 'terminal',
-  teamId: user.teamId,
-  agentId,
-})
-
-/** The agent if it is one of the session's team that its list would show. */
-async function findAgent(
-  session: ConnectedSession,
-  agentId: string,
-  deps: SocketDeps,
-): Promise<Environment | undefined> {
-  const record = await deps.environments.get({ teamId: session.user.teamId, id: agentId })
-  return record && record.type === 'agent' && record.deletedAt === undefined ? record : undefined
-}
-
-const isOwnerOf = (session: ConnectedSession, record: Environment): boolean =>
-  record.createdBy.userId === session.user.userId
-
 const refuse = (session: ConnectedSession, agentId: string, error: string, deps: SocketDeps): Promise<void> =>
   replyWith(session.sid, ['terminal_error', { agentId, error }], deps)
 
-/**
- * Any member may watch, whatever the agent's state, from the oldest output that is kept; a repeated `terminal_connect` begins
- * there again. The room is entered before the subscription is written, so no output falls between the two, and again after it,
- * because a `terminal_disconnect` handled at the same time may have taken the row away in between.
- */
+/** Any member may watch, whatever the agent's state; it is answered even when the terminal is watched already. */
 export async function connectTerminal(
   session: ConnectedSession,
   { agentId }: ClientEvent<'terminal_connect'>,
@@ -48,26 +21,9 @@ export async function connectTerminal(
 ): Promise<void> {
   const record = await findAgent(session, agentId, deps)
   if (!record) return refuse(session, agentId, NOT_FOUND, deps)
-  const room = roomOf(session, agentId)
   const isOwner = isOwnerOf(session, record)
-  await enterRoom(room, session.sid, deps)
-  let evicted: string[] = []
-  const changed = await changeAndReply(
-    session.sid,
-    (current) => {
-      const next = subscribed(current, agentId, { at, isOwner, position: 0 })
-      evicted = next ? Object.keys(current.terminals).filter((id) => !(id in next.terminals)) : []
-      return next
-        ? { session: next, replies: [{ event: ['terminal_connected', { agentId, isOwner }] }] }
-        : { session: current, replies: [] }
-    },
-    deps,
-  )
-  if (!changed) return deps.sessions.leave(room, session.sid)
-  await Promise.all(evicted.map((id) => deps.sessions.leave(roomOf(session, id), session.sid)))
-  if (changed.terminals[agentId]) await enterRoom(room, session.sid, deps)
-  else await deps.sessions.leave(room, session.sid)
-  await deliver(session.sid, EVERYTHING, deps)
+  const replies = [{ event: ['terminal_connected', { agentId, isOwner }] as const }]
+  await beginWatching(session, agentId, { watch: 'terminals', at, isOwner, replies }, deps)
 }
 
 export async function disconnectTerminal(
@@ -76,19 +32,7 @@ export async function disconnectTerminal(
   { at }: Received,
   deps: SocketDeps,
 ): Promise<void> {
-  const room = roomOf(session, agentId)
-  const changed = await changeSession(
-    session.sid,
-    (current) => (isLive(current) ? unsubscribed(current, agentId, at) : current),
-    deps,
-  )
-  if (!isLive(changed) || changed.terminals[agentId]) return
-  await deps.sessions.leave(room, session.sid)
-  const now = await deps.sessions.get(session.sid)
-  if (!isLive(now) || !now.terminals[agentId]) return
-  // A newer terminal_connect was handled meanwhile, and its row may be the one that was just removed.
-  await enterRoom(room, session.sid, deps)
-  await deliver(session.sid, EVERYTHING, deps)
+  await endWatching(session, agentId, { watch: 'terminals', at }, deps)
 }
 
 /** Whether this member owns the agent: known from the subscription, which saves a read per key. */

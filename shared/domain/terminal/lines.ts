@@ -1,9 +1,10 @@
 /** The terminal log as lines for people and programs that are not terminals. */
 import { stripVTControlCharacters } from 'node:util'
+import { LINK_CHUNK_MAX_ENCODED_BYTES } from '../../contracts/limits.ts'
 import type { EnvironmentRef } from '../environments/schema.ts'
 import { BadRequest } from '../errors.ts'
 import type { TerminalLogReader } from './ports.ts'
-import { byteLength, type Chunk } from './schema.ts'
+import { byteLength, type Chunk, endOf } from './schema.ts'
 
 export interface OutputLine {
   /** ISO 8601: when the line's first byte was received. */
@@ -13,6 +14,8 @@ export interface OutputLine {
 
 /** Longest line, in characters; full-screen programs may draw for hours without one line feed. */
 const MAX_LINE_CHARS = 16_384
+/** The same for lines in socket events: of three bytes a character it still fits into a 32 KB frame. */
+const MAX_EVENT_LINE_CHARS = 8_192
 const CHUNKS_PER_READ = 100
 /** Chunks from which the newest lines are made: at 28 KB at most some 1 MB. */
 const NEWEST_CHUNKS = 40
@@ -25,6 +28,43 @@ interface RawLine {
   /** Of the chunk in which it begins, and the bytes of that chunk before it. */
   readonly position: number
   readonly skip: number
+}
+type EndedLine = RawLine & { readonly end: number }
+
+/** A line that will not change any more, and the position in the log's bytes behind it. */
+export type FinishedLine = OutputLine & { readonly end: number }
+
+/**
+ * The finished lines that begin at or above `position` (0, or the `end` of a line), oldest first: at least one if there is
+ * one, and no more reads when they make `maxBytes` of JSON. `more`: there may be others behind them. A line ends at a line
+ * feed, at 8,192 characters, or where the next generation begins.
+ */
+export async function readFinishedLines(
+  log: Pick<TerminalLogReader, 'readFrom'>,
+  terminal: EnvironmentRef,
+  position: number,
+  maxBytes: number,
+): Promise<{ lines: FinishedLine[]; more: boolean }> {
+  const lines: FinishedLine[] = []
+  let bytes = 0
+  const collector = new LineCollector((line) => {
+    const finished = { ...readable(line), end: line.end }
+    bytes += byteLength(JSON.stringify(finished))
+    lines.push(finished)
+  }, MAX_EVENT_LINE_CHARS)
+  // The position may be inside a chunk, which is found by its beginning.
+  let from = Math.max(0, position - LINK_CHUNK_MAX_ENCODED_BYTES)
+  for (;;) {
+    const page = await log.readFrom(terminal, from, CHUNKS_PER_READ)
+    for (const chunk of page.chunks) {
+      from = endOf(chunk)
+      if (from <= position) continue
+      collector.add(chunk, Math.max(0, position - chunk.position))
+      if (bytes > maxBytes) return { lines, more: true }
+    }
+    if (!page.more || page.chunks.length === 0) return { lines, more: false }
+    if (lines.length > 0) return { lines, more: true }
+  }
 }
 
 /**
@@ -82,25 +122,34 @@ function decodeCursor(cursor: string): { position: number; skip: number } {
   throw new BadRequest('cursor is not one that this API has given', [{ field: 'cursor', message: 'unknown cursor' }])
 }
 
-/** Cuts chunks at line feeds; a line may span chunks. */
-class LineCollector {
-  readonly #emit: (line: RawLine) => void
-  #open: RawLine | undefined
+const splitsPair = (text: string, at: number): boolean =>
+  /^[\ud800-\udbff][\udc00-\udfff]/.test(text.slice(at - 1, at + 1))
 
-  constructor(emit: (line: RawLine) => void) {
+/** Cuts chunks at line feeds, and where a new generation begins; a line may span chunks. */
+class LineCollector {
+  readonly #emit: (line: EndedLine) => void
+  readonly #maxChars: number
+  #open: RawLine | undefined
+  #generation: number | undefined
+
+  constructor(emit: (line: EndedLine) => void, maxChars = MAX_LINE_CHARS) {
     this.#emit = emit
+    this.#maxChars = maxChars
   }
 
   /** @param skip Bytes of the chunk that are not wanted. */
   add(chunk: Chunk, skip: number): void {
+    if (this.#generation !== undefined && this.#generation !== chunk.generation) this.#flush(chunk.position)
+    this.#generation = chunk.generation
     const text = skip === 0 ? chunk.data : Buffer.from(chunk.data).subarray(skip).toString()
     let offset = skip
     let from = 0
     while (from < text.length) {
       const feed = text.indexOf('\n', from)
-      const room = MAX_LINE_CHARS - (this.#open?.text.length ?? 0)
+      const room = this.#maxChars - (this.#open?.text.length ?? 0)
       const isCut = feed === -1 ? text.length - from > room : feed - from > room
-      const to = isCut ? from + room : feed === -1 ? text.length : feed
+      const cut = splitsPair(text, from + room) ? from + room - 1 : from + room
+      const to = isCut ? cut : feed === -1 ? text.length : feed
       const piece = text.slice(from, to)
       const start = { at: chunk.at, position: chunk.position, skip: offset }
       this.#open = this.#open ? { ...this.#open, text: this.#open.text + piece } : { ...start, text: piece }
@@ -108,7 +157,7 @@ class LineCollector {
       const consumed = text.slice(from, ends && !isCut ? to + 1 : to)
       offset += byteLength(consumed)
       from += consumed.length
-      if (ends) this.#flush()
+      if (ends) this.#flush(chunk.position + offset)
     }
   }
 
@@ -117,8 +166,9 @@ class LineCollector {
     return this.#open
   }
 
-  #flush(): void {
-    if (this.#open) this.#emit(this.#open)
+  /** @param end The position behind the line. */
+  #flush(end: number): void {
+    if (this.#open) this.#emit({ ...this.#open, end })
     this.#open = undefined
   }
 }

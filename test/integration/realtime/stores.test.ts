@@ -1,15 +1,20 @@
 /** What the realtime domain relies on, on the stores in memory and on DynamoDB alike. */
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
+import { createChatStore } from '../../../shared/adapters/dynamodb/chat-store.ts'
+import { createLedgerStore } from '../../../shared/adapters/dynamodb/ledger-store.ts'
 import { createLinkStore } from '../../../shared/adapters/dynamodb/link-store.ts'
 import { createSessionStore } from '../../../shared/adapters/dynamodb/session-store.ts'
 import { createTerminalLogStore } from '../../../shared/adapters/dynamodb/terminal-log-store.ts'
 import { PING_SHARDS } from '../../../shared/contracts/tables.ts'
+import { chatEntry } from '../../../shared/domain/chat/message.ts'
+import type { ChatHistory, ChatWriter } from '../../../shared/domain/chat/ports.ts'
+import type { LedgerReader, LedgerWriter, Outbox } from '../../../shared/domain/ledger/ports.ts'
 import { linkOr } from '../../../shared/domain/realtime/link-state.ts'
 import type { LinkStore, SessionStore } from '../../../shared/domain/realtime/ports.ts'
 import { ended, newSession, type Session } from '../../../shared/domain/realtime/session.ts'
 import type { TerminalLogStore } from '../../../shared/domain/terminal/ports.ts'
 import { startTables } from '../../support/local-tables.ts'
-import { memoryLinks, memorySessions, memoryTerminalLog } from '../../unit/realtime/support/memory.ts'
+import { memoryLedger, memoryLinks, memorySessions, memoryTerminalLog } from '../../unit/realtime/support/memory.ts'
 
 let tables: Awaited<ReturnType<typeof startTables>>
 beforeAll(async () => {
@@ -21,15 +26,31 @@ interface Stores {
   sessions: SessionStore
   links: LinkStore
   log: TerminalLogStore
+  ledger: LedgerReader & LedgerWriter & Outbox
+  chat: ChatHistory & ChatWriter
 }
 const adapters: [string, () => Stores][] = [
-  ['memory', () => ({ sessions: memorySessions().store, links: memoryLinks().store, log: memoryTerminalLog().store })],
+  [
+    'memory',
+    () => {
+      const { store: ledger, chat } = memoryLedger()
+      return {
+        sessions: memorySessions().store,
+        links: memoryLinks().store,
+        log: memoryTerminalLog().store,
+        ledger,
+        chat,
+      }
+    },
+  ],
   [
     'DynamoDB',
     () => ({
       sessions: createSessionStore(tables.client, 'connections'),
       links: createLinkStore(tables.client, 'connections'),
       log: createTerminalLogStore(tables.client, 'terminalLog'),
+      ledger: createLedgerStore(tables.client, 'environments'),
+      chat: createChatStore(tables.client, 'environments'),
     }),
   ],
 ]
@@ -50,6 +71,41 @@ describe.each(adapters)('stores on %s', (_name, open) => {
     if (!stored) throw new Error('not stored')
     return stored
   }
+
+  it('keep the chat in the order of the ledger, whoever writes beside it, and give its newest part up to a sequence', async () => {
+    const teamId = newId()
+    const at = Date.now()
+    const say = (text: string) =>
+      stores.chat.append(
+        chatEntry({ userId: 'ann', teamId, userName: 'Ann' }, { id: text, text, at, correlationId: 'test' }),
+      )
+    const other = {
+      teamId,
+      at: new Date(at).toISOString(),
+      actor: { kind: 'platform' },
+      cause: 'x',
+      correlationId: 'test',
+    } as const
+    const written = await Promise.all([
+      say('a'),
+      stores.ledger.append(other),
+      say('b'),
+      stores.ledger.append(other),
+      say('c'),
+    ])
+    expect(written.map(({ sequence }) => sequence).sort()).toEqual([1, 2, 3, 4, 5])
+    const entries = await stores.ledger.readAfter(teamId, 0, 10)
+    const said = entries.flatMap(({ sequence, event }) =>
+      event?.[0] === 'chat-message' ? [{ sequence, message: event[1] }] : [],
+    )
+    expect(await stores.chat.upTo(teamId, 5, 10)).toEqual(said.map(({ message }) => message))
+    expect(await stores.chat.upTo(teamId, 5, 2)).toEqual(said.slice(1).map(({ message }) => message))
+    const second = said[1]?.sequence ?? 0
+    expect(await stores.chat.upTo(teamId, second - 1, 10)).toEqual([said[0]?.message])
+    expect(await stores.chat.upTo(newId(), 5, 10)).toEqual([])
+    const pending = await Promise.all([0, 1, 2, 3].map((shard) => stores.ledger.pending(shard, new Date(at + 1_000))))
+    expect(pending.flatMap((page) => page.entries).filter((entry) => entry.teamId === teamId)).toHaveLength(3)
+  })
 
   it('keep a session as it was written, and take one write per revision', async () => {
     const session = await create()

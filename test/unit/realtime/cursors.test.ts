@@ -31,11 +31,13 @@ describe('offsets', () => {
     const nat = fc.nat(2 ** 50)
     const terminals = fc.uniqueArray(fc.record({ index: fc.nat(10_000), position: nat }), { selector: (t) => t.index })
     fc.assert(
-      fc.property(nat, fc.option(nat, { nil: undefined }), terminals, (reply, team, list) => {
+      fc.property(nat, fc.option(nat, { nil: undefined }), terminals, fc.nat(5), (reply, team, list, split) => {
+        const places = list.map((place, i) => [`agent-${i}`, place] as const)
         const cursors: Cursors = {
           reply,
           ...(team === undefined ? {} : { team }),
-          terminals: Object.fromEntries(list.map((terminal, i) => [`agent-${i}`, terminal])),
+          terminals: Object.fromEntries(places.slice(0, split)),
+          outputs: Object.fromEntries(places.slice(split)),
         }
         expect(decodeOffset('tag-_1', encodeOffset('tag-_1', cursors))).toEqual({
           reply,
@@ -71,7 +73,7 @@ describe('offsets', () => {
 describe('rewinding to what a client has', () => {
   const base = { ...watching(session(), 'a'), team: { start: 5, position: 9 } }
   const at = (team: number, position: number): Session =>
-    movedTo(base, { reply: 0, team, terminals: { a: { index: 0, position } } })
+    movedTo(base, { reply: 0, team, terminals: { a: { index: 0, position } }, outputs: {} })
   const offsetOf = (current: Session) => decodeOffset(current.tag, encodeOffset(current.tag, cursorsOf(current)))
 
   it('goes back to the offset', () => {
@@ -93,6 +95,7 @@ describe('rewinding to what a client has', () => {
       reply: 0,
       team: 9,
       terminals: { a: { index: 1, position: 60 } },
+      outputs: {},
     })
     expect(rewound(again, before).terminals.a).toMatchObject({ index: 1, position: 0 })
   })

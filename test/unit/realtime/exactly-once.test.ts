@@ -26,7 +26,7 @@ async function simulate(seed: number, faults: Faults) {
   const { world } = gateway
   for (const id of AGENTS) world.addAgent({ id })
   const client = (mode: 'polling' | 'upgrade' | 'websocket', agents = AGENTS) =>
-    new SimulatedClient(gateway, time, random, { mode, token: `user-1@${TEAM}`, agents })
+    new SimulatedClient(gateway, time, random, { mode, token: `user-1@${TEAM}`, agents, outputs: AGENTS })
   const clients = [client('polling'), client('upgrade'), client('websocket'), client('upgrade', [])]
   const stranger = new SimulatedClient(gateway, time, random, { mode: 'websocket', token: 'eve@team-2' })
   const containers = AGENTS.map((id) => new SimulatedContainer(gateway, time, { teamId: TEAM, id }))
@@ -52,18 +52,24 @@ async function simulate(seed: number, faults: Faults) {
     const dice = random()
     if (dice < 0.4) {
       gateway.invoke(() => world.tell(TEAM, `m${step}`))
+      clients[Math.floor(random() * clients.length)]?.say(`chat ${step}`)
     } else if (dice < 0.8) {
       const container = containers[Math.floor(random() * containers.length)]
-      container?.write(`<${step} ü😀${'x'.repeat(Math.floor(random() * 3_000))}>`)
+      container?.write(`<${step} ü😀${'x'.repeat(Math.floor(random() * 3_000))}>\r\n`)
     } else if (dice < 0.95) clients[Math.floor(random() * clients.length)]?.drop()
     else containers[Math.floor(random() * containers.length)]?.drop()
   }
   gateway.faults = NO_FAULTS
 
-  const committed = () =>
-    world.ledger.ledgerOf(TEAM).map(({ event }) => (event?.[1] as { message: string } | undefined)?.message)
+  const told = (name: string) =>
+    world.ledger.ledgerOf(TEAM).flatMap(({ event }) => (event?.[0] === name ? [event[1]] : []))
+  const committed = () => told('agent-status').map((payload) => (payload as { message: string }).message)
+  const said = () => told('chat-message').map((payload) => (payload as { id: string }).id)
+  const linesOf = (i: number) => (containers[i]?.written.toString() ?? '').split('\r\n').slice(0, -1)
   const complete = () =>
     clients.every((each) => each.isConnected && each.messages.length >= committed().length) &&
+    clients.every((each) => each.chat.length >= said().length) &&
+    clients.every((each) => AGENTS.every((id, i) => (each.outputs.get(id) ?? []).length >= linesOf(i).length)) &&
     containers.every((container) => container.acknowledged === container.written.length) &&
     clients
       .slice(0, 3)
@@ -87,10 +93,16 @@ async function simulate(seed: number, faults: Faults) {
   isOver = true
 
   expect(committed().length).toBeGreaterThan(5)
-  expect(stranger.messages).toEqual([])
+  expect(said().length).toBeGreaterThan(2)
+  expect([stranger.messages, stranger.chat]).toEqual([[], []])
   for (const [n, each] of clients.entries()) {
     expect({ seed, n, problems: each.problems }).toEqual({ seed, n, problems: [] })
     expect({ seed, n, messages: each.messages }).toEqual({ seed, n, messages: committed() })
+    expect({ seed, n, chat: each.chat }).toEqual({ seed, n, chat: said() })
+    expect(new Set(each.chatEvents).size).toBe(each.chatEvents.length)
+    for (const [i, id] of AGENTS.entries()) {
+      expect(each.outputs.get(id) ?? [], `seed ${seed}, client ${n}, lines of ${id}`).toEqual(linesOf(i))
+    }
     if (n === 3) continue
     for (const [i, id] of AGENTS.entries()) {
       expect(each.terminals.get(id) ?? '', `seed ${seed}, client ${n}, ${id}`).toBe(containers[i]?.written.toString())

@@ -1,38 +1,12 @@
 import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
-import { onClientMessage, onConnect } from '../../../shared/domain/realtime/websocket-events.ts'
+import { clientEvents } from '../../../shared/contracts/socket-events.ts'
+import { onConnect } from '../../../shared/domain/realtime/websocket-events.ts'
 import { appendOutput } from '../../../shared/domain/terminal/append.ts'
-import { type Bench, createBench, TEAM } from './support/bench.ts'
+import { createBench, TEAM } from './support/bench.ts'
+import { connectPacket, event, rawSocket } from './support/raw-socket.ts'
 
 const TOKEN = `user-1@${TEAM}`
-
-/** A WebSocket that a test speaks over by hand; `frames` is what came back. */
-async function rawSocket(bench: Bench) {
-  const frames: string[] = []
-  let closed = false
-  const peer = {
-    message: (text: string) => void frames.push(text),
-    closed: () => {
-      closed = true
-    },
-  }
-  const id = await bench.run(() => bench.gateway.connect(peer, { EIO: '4', transport: 'websocket' }))
-  await bench.until(() => frames.length === 1, 'the open packet')
-  const { sid } = JSON.parse(frames.shift()?.slice(1) ?? '') as { sid: string }
-  return {
-    sid,
-    frames,
-    isClosed: () => closed,
-    events: () => frames.filter((text) => text.startsWith('42')).map((text) => JSON.parse(text.slice(2)) as unknown[]),
-    /** Handled now; `at` is when the gateway says it came. */
-    handle: (text: string, at = bench.time.now().getTime()) =>
-      bench.run(() =>
-        onClientMessage({ connectionId: id ?? '', text, received: { at, requestId: `r-${at}` } }, bench.deps),
-      ),
-  }
-}
-const connectPacket = (auth: Record<string, unknown>) => `40${JSON.stringify(auth)}`
-const event = (...args: unknown[]) => `42${JSON.stringify(args)}`
 
 describe('CONNECT', () => {
   it('takes up the events that were handled before it, in the order in which the gateway received them', async () => {
@@ -206,6 +180,14 @@ describe('a WebSocket', () => {
   })
 
   it('with anything on it never throws: it is closed, or goes on', async () => {
+    const known = fc.constantFrom<unknown>(TEAM, 'agent-1', '__proto__', '', null, 1, -1, 'x'.repeat(5_000), 'restart')
+    const payloads = fc.oneof(
+      fc.jsonValue(),
+      fc.dictionary(
+        fc.constantFrom('teamId', 'message', 'agentId', 'containerId', 'action', 'data', 'cols', 'rows', 'token'),
+        fc.oneof(known, fc.jsonValue()),
+      ),
+    )
     const frames = fc.oneof(
       fc.string({ unit: 'binary' }),
       fc.json().map((text) => `42${text}`),
@@ -229,11 +211,13 @@ describe('a WebSocket', () => {
         '45',
         'bAQID',
       ),
+      fc.tuple(fc.constantFrom(...Object.keys(clientEvents)), payloads).map(([name, payload]) => event(name, payload)),
       fc.constant('{"action":"link","type":"hello","protocol":1}'),
     )
     await fc.assert(
       fc.asyncProperty(fc.array(frames, { maxLength: 6 }), fc.boolean(), async (texts, isConnected) => {
         const bench = createBench()
+        bench.world.addAgent({ id: 'agent-1' })
         const socket = await rawSocket(bench)
         if (isConnected) await socket.handle(connectPacket({ token: TOKEN }))
         for (const text of texts) await socket.handle(text)

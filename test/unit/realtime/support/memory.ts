@@ -1,4 +1,6 @@
 /** The stores in memory: strongly consistent, with a hook at every call for latency, faults and kills. */
+import type { ChatMessage } from '../../../../shared/contracts/socket-events.ts'
+import type { ChatHistory, ChatWriter } from '../../../../shared/domain/chat/ports.ts'
 import type { LedgerReader, Outbox } from '../../../../shared/domain/ledger/ports.ts'
 import { isTold, type LedgerEntry, type NewLedgerEntry } from '../../../../shared/domain/ledger/schema.ts'
 import type { Link } from '../../../../shared/domain/realtime/link-state.ts'
@@ -120,6 +122,7 @@ export function memoryTerminalLog(travel: Travel = atOnce) {
 }
 
 export function memoryLedger(travel: Travel = atOnce) {
+  const chats = new Map<string, { sequence: number; message: ChatMessage }[]>()
   const ledgers = new Map<string, LedgerEntry[]>()
   const unsettled = new Map<string, LedgerEntry>()
   const ledgerOf = (teamId: string): LedgerEntry[] => {
@@ -151,5 +154,24 @@ export function memoryLedger(travel: Travel = atOnce) {
         return { entries: page.map(([, entry]) => entry), ...(rest.length > 3 && last ? { cursor: last[0] } : {}) }
       }),
   }
-  return { store, ledgerOf, unsettled }
+  const chat: ChatHistory & ChatWriter = {
+    upTo: (teamId, sequence, limit) =>
+      through(travel, () =>
+        (chats.get(teamId) ?? [])
+          .filter((said) => said.sequence <= sequence)
+          .slice(-limit)
+          .map(({ message }) => message),
+      ),
+    append: (entry) =>
+      through(travel, () => {
+        const ledger = ledgerOf(entry.teamId)
+        const written = { ...entry, sequence: ledger.length + 1 }
+        ledger.push(written)
+        unsettled.set(`${entry.teamId}/${written.sequence}`, written)
+        const said = { sequence: written.sequence, message: entry.event[1] }
+        chats.set(entry.teamId, [...(chats.get(entry.teamId) ?? []), said])
+        return written
+      }),
+  }
+  return { store, chat, ledgerOf, unsettled }
 }

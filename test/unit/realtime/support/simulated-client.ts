@@ -9,9 +9,24 @@ export type Mode = 'polling' | 'upgrade' | 'websocket'
 
 const RECONNECT_MS = 500
 
+/** Fields of the events' payloads, each there in those that have it. */
+interface Payload {
+  readonly agentId: string
+  readonly data: string
+  readonly message: string
+  readonly id: string
+  readonly messages: readonly { readonly id: string }[]
+  readonly lines: readonly { readonly line: string }[]
+}
+
 export class SimulatedClient {
   readonly messages: string[] = []
   readonly terminals = new Map<string, string>()
+  /** The chat as the frontend shows it: replaced by `team-joined`, lengthened by `chat-message`. */
+  chat: string[] = []
+  /** Ids of `chat-message` events. */
+  readonly chatEvents: string[] = []
+  readonly outputs = new Map<string, string[]>()
   readonly replies: string[] = []
   readonly problems: string[] = []
   isConnected = false
@@ -22,6 +37,7 @@ export class SimulatedClient {
   readonly #mode: Mode
   readonly #token: string
   readonly #agents: readonly string[]
+  readonly #outputsOf: readonly string[]
   #pid: string | undefined
   #offset: string | undefined
   /** Counts transports: what comes from an earlier one is not heard any more. */
@@ -39,7 +55,7 @@ export class SimulatedClient {
     gateway: SimulatedGateway,
     time: VirtualTime,
     random: () => number,
-    options: { mode: Mode; token: string; agents?: readonly string[] },
+    options: { mode: Mode; token: string; agents?: readonly string[]; outputs?: readonly string[] },
   ) {
     this.#gateway = gateway
     this.#time = time
@@ -47,6 +63,7 @@ export class SimulatedClient {
     this.#mode = options.mode
     this.#token = options.token
     this.#agents = options.agents ?? []
+    this.#outputsOf = options.outputs ?? []
   }
 
   start(): void {
@@ -80,6 +97,10 @@ export class SimulatedClient {
 
   emit(name: string, payload: unknown): void {
     this.#send(`42${JSON.stringify([name, payload])}`)
+  }
+
+  say(message: string): void {
+    if (this.isConnected) this.emit('chat-message', { teamId: this.#token.split('@')[1], message })
   }
 
   async #openPolling(life: number): Promise<void> {
@@ -196,6 +217,7 @@ export class SimulatedClient {
     const teamId = this.#token.split('@')[1]
     this.emit('join-team', { teamId, token: this.#token })
     if (!this.#asked) for (const agentId of this.#agents) this.emit('terminal_connect', { agentId })
+    if (!this.#asked) for (const agentId of this.#outputsOf) this.emit('agent_output_subscribe', { agentId })
     this.#asked = true
   }
 
@@ -203,9 +225,17 @@ export class SimulatedClient {
     if (!this.isConnected) this.problems.push('an event before the CONNECT reply')
     const last = args.at(-1)
     if (typeof last === 'string') this.#offset = last
-    const [name, payload] = args as [string, { agentId: string; data: string; message: string }]
+    const [name, payload] = args as [string, Payload]
+    if (name === 'team-joined') this.chat = payload.messages.map(({ id }) => id)
     if (name === 'agent-status') this.messages.push(payload.message)
-    else if (name === 'terminal_data') {
+    else if (name === 'chat-message') {
+      if (this.chat.includes(payload.id)) this.problems.push(`chat message ${payload.id} shown twice`)
+      this.chat.push(payload.id)
+      this.chatEvents.push(payload.id)
+    } else if (name === 'agent-output') {
+      const lines = payload.lines.map(({ line }) => line)
+      this.outputs.set(payload.agentId, [...(this.outputs.get(payload.agentId) ?? []), ...lines])
+    } else if (name === 'terminal_data') {
       this.terminals.set(payload.agentId, (this.terminals.get(payload.agentId) ?? '') + payload.data)
     } else this.replies.push(name)
   }

@@ -8,7 +8,7 @@ import type { Environment } from '../../../../shared/domain/environments/schema.
 import type { LedgerEntry } from '../../../../shared/domain/ledger/schema.ts'
 import { EVERYTHING } from '../../../../shared/domain/realtime/batch.ts'
 import { deliver } from '../../../../shared/domain/realtime/deliver.ts'
-import { openSocket } from '../../../../shared/domain/realtime/engine.ts'
+import { closeUnauthenticated, openSocket } from '../../../../shared/domain/realtime/engine.ts'
 import type { ConnectionPoster, LinkMessageDeps, SocketDeps } from '../../../../shared/domain/realtime/ports.ts'
 import { publishEntries } from '../../../../shared/domain/realtime/publishing.ts'
 import type { ConnectDeps } from '../../../../shared/domain/realtime/websocket-events.ts'
@@ -40,7 +40,8 @@ export function createWorld(options: WorldOptions) {
   const log = (level: string) => (message: string, fields: Record<string, unknown>) => {
     logged.push({ level, message, fields })
   }
-  const fault: { verifyToken?: Error; eventBus?: Error } = {}
+  const fault: { verifyToken?: Error; eventBus?: Error; containerAction?: Error } = {}
+  const actions: Record<string, unknown>[] = []
 
   const deps: SocketDeps & LinkMessageDeps & ConnectDeps = {
     clock,
@@ -53,6 +54,7 @@ export function createWorld(options: WorldOptions) {
     terminalLog: terminalLog.store,
     ledger: ledger.store,
     outbox: ledger.store,
+    chat: ledger.chat,
     environments: { get: async ({ teamId, id }) => records.get(`${teamId}/${id}`) },
     events: {
       async put(put) {
@@ -74,6 +76,11 @@ export function createWorld(options: WorldOptions) {
       const [userId, teamId, ...rest] = token.split('@')
       return userId && teamId && rest.length === 0 ? { userId, teamId } : undefined
     },
+    memberName: async ({ userId }) => `name of ${userId}`,
+    async containerAction(request, user) {
+      if (fault.containerAction) throw fault.containerAction
+      actions.push({ ...request, ...user })
+    },
     admit: async (_ref, credential) => credential.kind === 'key',
     orders: async ({ teamId, id }: LinkRef) => {
       const record = records.get(`${teamId}/${id}`)
@@ -87,6 +94,7 @@ export function createWorld(options: WorldOptions) {
 
   async function runWork(message: Work): Promise<void> {
     if (message.kind === 'open-socket') await openSocket(message, deps)
+    if (message.kind === 'close-unauthenticated') await closeUnauthenticated(message, deps)
     if (message.kind === 'deliver') await deliver(message.sid, EVERYTHING, deps, { retry: true })
   }
 
@@ -102,6 +110,7 @@ export function createWorld(options: WorldOptions) {
     facts,
     work,
     fault,
+    actions,
 
     addAgent(fields: Partial<Environment> & { id: string }): Environment {
       const record = environment({ status: 'running', ...fields })
