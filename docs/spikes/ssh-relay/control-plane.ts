@@ -7,7 +7,7 @@ import type { ServerEvent } from '../../../shared/contracts/socket-events.ts'
 import { publishEntries } from '../../../shared/domain/realtime/publishing.ts'
 import { startGateway } from '../../../test/integration/realtime/gateway.ts'
 import { changesOf, isLive, type MirrorChange, type Mirrored, type Observed, type Report } from './mirror.ts'
-import { createSshBridge, type LiveAgent } from './ssh-bridge.ts'
+import { createSshBridge, type RunningAgent } from './ssh-bridge.ts'
 import { openTerminalLink } from './terminal-link.ts'
 
 export async function startControlPlane(existingServerUrl: string, { jitterMs = 0 } = {}) {
@@ -37,10 +37,13 @@ export async function startControlPlane(existingServerUrl: string, { jitterMs = 
   }
 
   const known = (teamId: string) => mirror.get(teamId) ?? new Map<string, Mirrored>()
-  const liveOf = (teamId: string): LiveAgent[] =>
-    [...known(teamId).values()].filter(isLive).map(({ id, userId }) => ({ teamId, id, userId }))
+  /** Whose terminals are followed; the existing server refuses those of agents that only start. */
+  const runningOf = (teamId: string): RunningAgent[] =>
+    [...known(teamId).values()]
+      .filter(({ status, deleted }) => status === 'running' && !deleted)
+      .map(({ id, userId }) => ({ teamId, id, userId }))
 
-  async function commit(report: Report): Promise<LiveAgent[]> {
+  async function commit(report: Report): Promise<RunningAgent[]> {
     if (fault.report) throw fault.report
     const { teamId } = report
     const agents = known(teamId)
@@ -63,11 +66,11 @@ export async function startControlPlane(existingServerUrl: string, { jitterMs = 
       })
       await publishEntries([entry], world.deps)
     }
-    return liveOf(teamId)
+    return runningOf(teamId)
   }
 
   /** Whether the existing server has anything for this team: by flag for new agents, by record for those that still run. */
-  const needs = (teamId: string): boolean => onSsh.has(teamId) || liveOf(teamId).length > 0
+  const needs = (teamId: string): boolean => onSsh.has(teamId) || [...known(teamId).values()].some(isLive)
 
   const { verifyToken } = world.deps
   Object.assign(world.deps, {

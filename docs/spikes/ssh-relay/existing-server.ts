@@ -47,7 +47,10 @@ export async function startExistingServer({ pingInterval = 25_000, pingTimeout =
       socket.emit('team-joined', { teamId, userId, messages: [] })
     })
     socket.on('terminal_connect', ({ agentId }: { agentId: string }) => {
-      if (agents.get(agentId)?.teamId !== teamId) return socket.emit('terminal_error', { agentId, error: 'Not found' })
+      const agent = agents.get(agentId)
+      if (agent?.teamId !== teamId || agent.status !== 'running') {
+        return socket.emit('terminal_error', { agentId, error: 'Agent not running' })
+      }
       void socket.join(`terminal ${agentId}`)
       socket.emit('terminal_connected', { agentId })
     })

@@ -16,7 +16,7 @@ const REPAIR_MS = 1_000
 const LAST_OUTPUT_MS = 2_000
 
 /** An agent whose terminal is to be followed. */
-export interface LiveAgent {
+export interface RunningAgent {
   readonly teamId: string
   readonly id: string
   readonly userId: string
@@ -31,9 +31,9 @@ export interface TerminalLink {
 }
 
 export interface BridgePorts {
-  /** Resolves when it is committed: the team's live agents there. Throws when it is not certain. */
-  report(report: Report): Promise<readonly LiveAgent[]>
-  openTerminal(agent: LiveAgent, onInput: (data: string) => void): TerminalLink
+  /** Resolves when it is committed: the team's running agents there. Throws when it is not certain. */
+  report(report: Report): Promise<readonly RunningAgent[]>
+  openTerminal(agent: RunningAgent, onInput: (data: string) => void): TerminalLink
   log(message: string, fields: Record<string, unknown>): void
 }
 
@@ -57,7 +57,7 @@ export function createSshBridge(existingServerUrl: string, ports: BridgePorts) {
 export type SshBridge = ReturnType<typeof createSshBridge>
 
 interface Terminal {
-  readonly agent: LiveAgent
+  readonly agent: RunningAgent
   readonly link: TerminalLink
   /** Output may have been missed since: marked in the terminal when it flows again. */
   lostAt: Date | undefined
@@ -202,12 +202,12 @@ class TeamLegs {
   }
 
   /** The control plane's answer says which terminals there are to be. */
-  #followAll(live: readonly LiveAgent[]): void {
-    const wanted = new Set(live.map(({ id }) => id))
+  #followAll(running: readonly RunningAgent[]): void {
+    const wanted = new Set(running.map(({ id }) => id))
     for (const [id, terminal] of this.#terminals) {
       if (!wanted.has(id)) terminal.ending ??= setTimeout(() => this.#end(id, terminal), LAST_OUTPUT_MS)
     }
-    for (const agent of live) {
+    for (const agent of running) {
       if (this.#terminals.has(agent.id)) continue
       const link = this.#ports.openTerminal(agent, (data) => this.#type(agent, data))
       this.#terminals.set(agent.id, { agent, link, lostAt: undefined })
@@ -222,7 +222,7 @@ class TeamLegs {
   }
 
   /** As an observer, of whom there may be many: the owner's own connection there would be replaced by ours. */
-  #follow({ id }: LiveAgent): void {
+  #follow({ id }: RunningAgent): void {
     this.#listener?.socket.emit('terminal_connect', { agentId: id, cols: 80, rows: 24 })
   }
 
@@ -244,7 +244,7 @@ class TeamLegs {
   }
 
   /** Typed with the owner's own token: the existing server checks it once more. */
-  #type({ id, userId }: LiveAgent, data: string): void {
+  #type({ id, userId }: RunningAgent, data: string): void {
     if (!this.#tokens.has(userId)) {
       this.#output(id, '\r\n[not delivered: sign in again]\r\n')
       return

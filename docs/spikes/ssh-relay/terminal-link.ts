@@ -5,7 +5,7 @@ import { LinkCredential } from '../../../container-images/agent/src/link-credent
 import { OutputBuffer } from '../../../container-images/agent/src/output-buffer.ts'
 import { OutputSender } from '../../../container-images/agent/src/output-sender.ts'
 import { TIMINGS } from '../../../container-images/agent/src/timings.ts'
-import type { LiveAgent, TerminalLink } from './ssh-bridge.ts'
+import type { RunningAgent, TerminalLink } from './ssh-bridge.ts'
 
 /** Agents there have one generation: the existing server cannot restart one. */
 const GENERATION = 1
@@ -13,7 +13,7 @@ const GENERATION = 1
 /** @param url The WebSocket API. */
 export function openTerminalLink(
   url: string,
-  { teamId, id }: LiveAgent,
+  { teamId, id }: RunningAgent,
   onInput: (data: string) => void,
 ): TerminalLink {
   const credential = new LinkCredential(`${teamId}/${id}/${GENERATION}`, 'not-used')

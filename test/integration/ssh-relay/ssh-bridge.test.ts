@@ -92,6 +92,19 @@ describe('members of a team on the existing server, with an unmodified client at
     await vi.waitFor(() => expect(ann.events).toEqual(['spawned b running']))
   })
 
+  it('may open a terminal while its agent starts: it streams when the agent runs', async () => {
+    const ann = await member('ann')
+    await listens()
+    existing.spawn(agent('a', 'ann', 'starting'))
+    await vi.waitFor(() => expect(ann.events).toEqual(['spawned a starting']))
+    await watch(ann, 'a')
+    ann.socket.emit('terminal_input', { agentId: 'a', data: 'early' })
+    existing.status('a', 'running')
+    await vi.waitFor(() => expect(existing.typed.get('a')).toBe('early'))
+    await vi.waitFor(() => expect(ann.shown).toBe('early'))
+    expect(ann.events).toEqual(['spawned a starting', 'status a running'])
+  })
+
   it('watch its terminal, the late ones its history too, and only the owner types', async () => {
     existing.agents.set('a', agent('a', 'bob'))
     const [ann, bob] = [await member('ann'), await member('bob')]
