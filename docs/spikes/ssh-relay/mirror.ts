@@ -43,6 +43,9 @@ const RANK: Readonly<Record<MirrorStatus, number>> = { starting: 0, running: 1, 
 const isStatus = (status: string): status is MirrorStatus => Object.hasOwn(RANK, status)
 export const isLive = ({ status, deleted }: Mirrored): boolean => !deleted && RANK[status] < 2
 
+/** Agents that the existing server lists at most, the newest (frontend contract §3.1): from a full list nothing follows of others. */
+const LISTED_AT_MOST = 50
+
 /** What a report changes in the records, in order; nothing for what is known already. Pure. */
 export function changesOf(report: Report, known: ReadonlyMap<string, Mirrored>): MirrorChange[] {
   switch (report.kind) {
@@ -56,7 +59,8 @@ export function changesOf(report: Report, known: ReadonlyMap<string, Mirrored>):
       return [...known.values()].flatMap(removed)
     case 'list': {
       const listed = new Set(report.agents.map(({ id }) => id))
-      const gone = [...known.values()].filter(({ id }) => !listed.has(id)).flatMap(removed)
+      const isWhole = report.agents.length < LISTED_AT_MOST
+      const gone = isWhole ? [...known.values()].filter(({ id }) => !listed.has(id)).flatMap(removed) : []
       return [...gone, ...report.agents.flatMap((agent) => seen(agent, known))]
     }
   }

@@ -193,6 +193,7 @@ class TeamLegs {
       const { agents } = (await response.json()) as { agents: Observed[] }
       this.#waiting.unshift({ teamId: this.#teamId, kind: 'list', agents })
     } catch (error) {
+      if (this.#isClosed) return
       this.#ports.log('The list failed, it is asked for again', { teamId: this.#teamId, error })
       this.#repairSoon()
     } finally {
