@@ -1,48 +1,24 @@
 /** The whole product in front of the stand-in of the existing server: accounts, forwarding, and what holds when it is gone. */
-import { execFileSync } from 'node:child_process'
 import { once } from 'node:events'
-import { mkdtempSync, rmSync } from 'node:fs'
 import { createServer, type Socket } from 'node:net'
-import { tmpdir } from 'node:os'
-import { join } from 'node:path'
 import { PutCommand } from '@aws-sdk/lib-dynamodb'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import * as z from 'zod'
-import { type ExistingServer, startExistingServer } from '../../local/existing-server/server.ts'
-import { MODEL_PORT } from '../support/global-setup.ts'
-import { JWT_SECRET, MODEL_KEY, type Product, startProduct } from '../support/product.ts'
+import type { ExistingServer } from '../../local/existing-server/server.ts'
+import type { Product } from '../support/product.ts'
+import { startWithExistingServer, type WithExistingServer } from '../support/with-existing-server.ts'
 
-const root = join(import.meta.dirname, '..', '..')
-const assemblyDirectory = join(root, '.build', 'cdk.test.existing-server')
-const directory = mkdtempSync(join(tmpdir(), 'covibes-existing-'))
 const repositoryUrl = 'https://127.0.0.1:1/engines/analytical.git'
 
 let existing: ExistingServer
 let product: Product
+let started: WithExistingServer
 beforeAll(async () => {
-  existing = await startExistingServer({
-    directory,
-    jwtSecret: JWT_SECRET,
-    model: { baseUrl: `http://127.0.0.1:${MODEL_PORT}`, apiKey: MODEL_KEY },
-  })
-  const variables = {
-    STAGE: 'local',
-    CDK_OUTDIR: assemblyDirectory,
-    LEGACY_API_URL: existing.url,
-    USE_DOCKER_AGENTS: '',
-  }
-  execFileSync(process.execPath, [join(root, 'infra/app.ts')], {
-    cwd: root,
-    env: { ...process.env, MODEL_BASE_URL: `http://127.0.0.1:${MODEL_PORT}`, ...variables },
-    stdio: 'pipe',
-  })
-  product = await startProduct({ assemblyDirectory, scheduleRate: 0 })
+  started = await startWithExistingServer({ scheduleRate: 0 })
+  existing = started.existing
+  product = started.product
 })
-afterAll(async () => {
-  await product?.close()
-  await existing?.close()
-  rmSync(directory, { recursive: true, force: true })
-})
+afterAll(() => started.close())
 
 const SessionSchema = z.object({
   token: z.string(),

@@ -8,16 +8,22 @@ export const assemblyDirectory = join(root, '.build', 'cdk.test')
 /** The scripted model of the tests listens here; the address is part of the synthesized app. */
 export const MODEL_PORT = 41_999
 
-export default function setup(): void {
-  const node = (script: string, env: Record<string, string> = {}) =>
-    execFileSync(process.execPath, [join(root, script)], { cwd: root, env: { ...process.env, ...env }, stdio: 'pipe' })
-  node('scripts/bundle-functions.ts')
+const node = (script: string, env: Record<string, string> = {}) =>
+  execFileSync(process.execPath, [join(root, script)], { cwd: root, env: { ...process.env, ...env }, stdio: 'pipe' })
+
+/** The app as synthesized for one machine, with or without an existing server. */
+export function synthesize(outdir: string, legacyApiUrl = ''): void {
   node('infra/app.ts', {
     STAGE: 'local',
-    CDK_OUTDIR: assemblyDirectory,
+    CDK_OUTDIR: outdir,
     CDK_VALIDATION: 'false',
     MODEL_BASE_URL: `http://127.0.0.1:${MODEL_PORT}`,
-    LEGACY_API_URL: '',
+    LEGACY_API_URL: legacyApiUrl,
     USE_DOCKER_AGENTS: '',
   })
+}
+
+export default function setup(): void {
+  node('scripts/bundle-functions.ts')
+  synthesize(assemblyDirectory)
 }
