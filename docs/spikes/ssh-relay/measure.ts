@@ -9,10 +9,16 @@ import { type ExistingServerStandIn, startExistingServer } from './existing-serv
 import { startRelay } from './relay.ts'
 import { createSshBridge } from './ssh-bridge.ts'
 
-const IDLE_SECONDS = Number(process.argv[2] ?? 60)
-const EVENTS = 200
-const EVERY_MS = 20
 const TEAM = 'team-1'
+const EVERY_MS = 20
+
+export interface Measuring {
+  readonly idleSeconds: number
+  /** Pieces of output, 20 ms apart, for each of the two measurements of a terminal. */
+  readonly pieces: number
+  /** Milliseconds for pieces that are still on their way; longer than a reconnect, or it looks like a loss. */
+  readonly patienceMs: number
+}
 
 /** As the frontend's App socket; the reconnection delays are its own, 2 s and more. */
 function member(url: string, userId: string): Socket {
@@ -50,9 +56,13 @@ function collect(socket: Socket): Collected {
   return { numbers, delays, stop: () => socket.off('terminal_data', take) }
 }
 
-async function talk(existing: ExistingServerStandIn, half: () => void = () => undefined): Promise<void> {
-  for (let i = 1; i <= EVENTS; i++) {
-    if (i === EVENTS / 2) half()
+async function talk(
+  existing: ExistingServerStandIn,
+  pieces: number,
+  half: () => void = () => undefined,
+): Promise<void> {
+  for (let i = 1; i <= pieces; i++) {
+    if (i === pieces / 2) half()
     existing.say('a', `#${i};${performance.now()} `)
     await sleep(EVERY_MS)
   }
@@ -63,10 +73,15 @@ const percentile = (values: number[], p: number): string => {
   return (sorted[Math.min(sorted.length - 1, Math.floor(sorted.length * p))] ?? Number.NaN).toFixed(1)
 }
 
-function accounts(numbers: readonly number[]): string {
+async function until(isSo: () => boolean, ms: number): Promise<void> {
+  const end = performance.now() + ms
+  while (!isSo() && performance.now() < end) await sleep(10)
+}
+
+function accounts(numbers: readonly number[], pieces: number): string {
   const distinct = new Set(numbers)
   const inOrder = numbers.every((n, i) => i === 0 || n > (numbers[i - 1] ?? 0))
-  return `${EVENTS - distinct.size} of ${EVENTS} lost, ${numbers.length - distinct.size} doubled, ${inOrder ? 'in order' : 'out of order'}`
+  return `${pieces - distinct.size} of ${pieces} lost, ${numbers.length - distinct.size} doubled, ${inOrder ? 'in order' : 'out of order'}`
 }
 
 interface Side {
@@ -78,7 +93,7 @@ interface Side {
   close(): Promise<void>
 }
 
-async function relaySide(existing: ExistingServerStandIn): Promise<Side> {
+export async function relaySide(existing: ExistingServerStandIn): Promise<Side> {
   let isOnSsh = true
   const relay = await startRelay(existing.url, () => isOnSsh)
   return {
@@ -94,7 +109,7 @@ async function relaySide(existing: ExistingServerStandIn): Promise<Side> {
   }
 }
 
-async function bridgeSide(existing: ExistingServerStandIn): Promise<Side> {
+export async function bridgeSide(existing: ExistingServerStandIn): Promise<Side> {
   const plane = await startControlPlane(existing.url)
   plane.onSsh.add(TEAM)
   return {
@@ -108,7 +123,10 @@ async function bridgeSide(existing: ExistingServerStandIn): Promise<Side> {
   }
 }
 
-async function measure(begin: (existing: ExistingServerStandIn) => Promise<Side>): Promise<Record<string, string>> {
+export async function measure(
+  begin: (existing: ExistingServerStandIn) => Promise<Side>,
+  { idleSeconds, pieces, patienceMs }: Measuring,
+) {
   const existing = await startExistingServer()
   existing.agents.set('a', { id: 'a', teamId: TEAM, userId: 'ann', status: 'running' })
   const side = await begin(existing)
@@ -117,24 +135,25 @@ async function measure(begin: (existing: ExistingServerStandIn) => Promise<Side>
   await Promise.all(sockets.map(joined))
   const [first] = sockets
   if (!first) throw new Error('no socket')
-  while (!existing.io.of('/').adapter.rooms.get(TEAM)) await sleep(20)
+  await until(() => existing.io.of('/').adapter.rooms.has(TEAM), 5_000)
   await sleep(1_000) // the bridge's list, the upgrades
   const [requests, held] = [side.requests(), side.heldMs()]
-  await sleep(IDLE_SECONDS * 1000)
+  await sleep(idleSeconds * 1000)
   const idleRequests = side.requests() - requests
   const idleHeld = (side.heldMs() - held) / 1000
-  const perMinute = (n: number) => (((n / sockets.length) * 60) / IDLE_SECONDS).toFixed(1)
+  const perMinute = (n: number) => (((n / sockets.length) * 60) / idleSeconds).toFixed(1)
   const legs = side.legs()
   await watched(first)
   const steady = collect(first)
-  await talk(existing)
-  await sleep(500)
+  await until(() => existing.io.of('/').adapter.rooms.has('terminal a'), 5_000)
+  await talk(existing, pieces)
+  await until(() => steady.numbers.length >= pieces, patienceMs)
   steady.stop()
   const across = collect(first)
   let disconnects = 0
   first.on('disconnect', () => disconnects++)
-  await talk(existing, side.flip)
-  await sleep(4_000)
+  await talk(existing, pieces, side.flip)
+  await until(() => across.numbers.length >= pieces, patienceMs)
   across.stop()
   const atTheFlip = disconnects
   for (const socket of sockets) socket.disconnect()
@@ -144,9 +163,9 @@ async function measure(begin: (existing: ExistingServerStandIn) => Promise<Side>
     'requests a minute, idle socket': perMinute(idleRequests),
     'function seconds a minute, idle socket': perMinute(idleHeld),
     'connections there, 4 sockets': String(legs),
-    'terminal, nothing else happens': accounts(steady.numbers),
+    'terminal, nothing else happens': accounts(steady.numbers, pieces),
     'its latency ms, p50 / p99': `${percentile(steady.delays, 0.5)} / ${percentile(steady.delays, 0.99)}`,
-    'terminal of an agent that runs on, flip to containers in the middle': accounts(across.numbers),
+    'terminal of an agent that runs on, flip to containers in the middle': accounts(across.numbers, pieces),
     'disconnects by then': String(atTheFlip),
   }
 }
@@ -159,7 +178,7 @@ async function direct(): Promise<string> {
   await joined(socket)
   await watched(socket)
   const { delays } = collect(socket)
-  await talk(existing)
+  await talk(existing, 200)
   socket.disconnect()
   await existing.close()
   return `${percentile(delays, 0.5)} / ${percentile(delays, 0.99)}`
@@ -190,8 +209,12 @@ async function atScale(): Promise<string> {
   return `${legs} connections, ${megabytes} MB for both ends`
 }
 
-console.log(`1,000 members of 100 teams: ${await atScale()}\n`)
-const [relay, bridge] = [await measure(relaySide), await measure(bridgeSide)]
-console.log(`| | relay of polls | bridge |\n|---|---|---|`)
-for (const key of Object.keys(relay)) console.log(`| ${key} | ${relay[key]} | ${bridge[key]} |`)
-console.log(`\nDirect, without us: latency ms, p50 / p99: ${await direct()}`)
+if (import.meta.main) {
+  const measuring = { idleSeconds: Number(process.argv[2] ?? 60), pieces: 200, patienceMs: 5_000 }
+  console.log(`1,000 members of 100 teams: ${await atScale()}\n`)
+  const [relay, bridge] = [await measure(relaySide, measuring), await measure(bridgeSide, measuring)]
+  console.log(`| | relay of polls | bridge |\n|---|---|---|`)
+  for (const [key, value] of Object.entries(relay))
+    console.log(`| ${key} | ${value} | ${bridge[key as keyof typeof bridge]} |`)
+  console.log(`\nDirect, without us: latency ms, p50 / p99: ${await direct()}`)
+}
