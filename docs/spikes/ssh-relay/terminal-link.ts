@@ -10,6 +10,10 @@ import type { RunningAgent, TerminalLink } from './ssh-bridge.ts'
 /** Agents there have one generation: the existing server cannot restart one. */
 const GENERATION = 1
 
+/** Pieces of output held before the first welcome. */
+const MAX_EARLY = 1_000
+const LEFT_OUT = '\r\n[output left out: it came faster than it could be stored]\r\n'
+
 /** @param url The WebSocket API. */
 export function openTerminalLink(
   url: string,
@@ -22,6 +26,7 @@ export function openTerminalLink(
   const buffer = new OutputBuffer()
   const order = new InputOrder(onInput, { windowMs: TIMINGS.inputWindowMs })
   let early: string[] | undefined = []
+  let isLeavingOut = false
 
   const link: LinkClient = new LinkClient(
     url,
@@ -59,8 +64,13 @@ export function openTerminalLink(
   link.open()
   return {
     write(data) {
-      if (early) early.push(data)
-      else if (!buffer.full) buffer.push(Buffer.from(data))
+      // The existing server cannot be paused, so what does not fit is left out, and the terminal says where.
+      const hasRoom = early ? early.length < MAX_EARLY : isLeavingOut ? buffer.roomy : !buffer.full
+      const text = hasRoom && isLeavingOut ? LEFT_OUT + data : data
+      isLeavingOut = !hasRoom
+      if (!hasRoom) return
+      if (early) early.push(text)
+      else buffer.push(Buffer.from(text))
       sender.flush()
     },
     end() {

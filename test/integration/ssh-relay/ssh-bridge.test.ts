@@ -123,6 +123,24 @@ describe('members of a team on the existing server, with an unmodified client at
     await vi.waitFor(() => expect(ann.events.at(-1)).toMatch(/^error Only the owner/))
     expect(existing.typed.get('a')).toBe('ls -la\r')
   })
+
+  it('see where output was left out that came faster than it could be stored', async () => {
+    const ann = await member('ann')
+    await listens()
+    existing.spawn(agent('a', 'ann'))
+    await follows('a')
+    await watch(ann, 'a')
+    const line = `${'y'.repeat(16_000)}\n`
+    for (let i = 0; i < 500; i++) existing.say('a', line)
+    await vi.waitFor(
+      () => {
+        existing.say('a', 'tail\n')
+        expect(ann.shown).toMatch(/\[output left out: [^\]]*\]\r\n(tail\n)/)
+      },
+      { timeout: 20_000, interval: 200 },
+    )
+    expect(ann.shown.length).toBeLessThan(500 * line.length)
+  })
 })
 
 describe('a flip of the flag', () => {
