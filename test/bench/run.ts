@@ -1,21 +1,35 @@
 /**
  * `npm run bench`: what the product costs beside a floor or a peer in the same run. Prints figures and ratios, asserts nothing:
- * numbers are of this machine and of what else it does.
+ * numbers are of this machine and of what else it does. `--quick`: spawn, and terminals of 1 and 10 viewers.
  */
 import os from 'node:os'
+import { parseArgs } from 'node:util'
 import setup from '../support/global-setup.ts'
 import { startProduct } from '../support/product.ts'
+import { CostMeter } from './cost.ts'
 import { benchSpawn } from './spawn.ts'
+import { benchStatus, TaskEvents } from './status.ts'
 import { benchTerminal } from './terminal.ts'
 
+const { quick } = parseArgs({ options: { quick: { type: 'boolean', default: false } } }).values
+
 setup()
-const product = await startProduct()
+const meter = new CostMeter()
+const taskEvents = new TaskEvents()
+const product = await startProduct({
+  // What is counted is what the events cost: no schedule runs beside them.
+  scheduleRate: 0,
+  onTraffic(where, content) {
+    meter.observe(where)
+    taskEvents.observe(where, content)
+  },
+})
 try {
-  console.log(
-    `${os.cpus().length} × ${os.cpus()[0]?.model.trim()}, load ${os.loadavg()[0]?.toFixed(1)}, Node ${process.version}`,
-  )
+  const load = os.loadavg()[0]?.toFixed(1)
+  console.log(`${os.cpus().length} × ${os.cpus()[0]?.model.trim()}, load ${load}, Node ${process.version}`)
   await benchSpawn(product)
-  await benchTerminal(product, [1, 10])
+  await benchTerminal(product, meter, quick ? [1, 10] : [1, 10, 50])
+  if (!quick) await benchStatus(product, { meter, taskEvents })
 } finally {
   await product.close()
 }

@@ -1,109 +1,156 @@
-/** Bytes per second and latency from a PTY to its viewers: the control plane, and a plain Socket.IO server, in one run. */
-import { io, type Socket } from 'socket.io-client'
-import { type Product, TestSocket } from '../support/product.ts'
+/**
+ * Bytes per second and latency from a PTY to its viewers: the control plane, and a plain Socket.IO server, in one run. Viewers
+ * are raw WebSockets (test/load/raw-socket.ts), so that fifty of them leave the two cores to what is measured.
+ */
+import { inTurns, RawSocket } from '../load/raw-socket.ts'
+import type { Product } from '../support/product.ts'
+import { COST_HEAD, type CostMeter, costRow, NO_COST, plus } from './cost.ts'
 import { startPlainServer } from './plain-socket-io.ts'
 import { ms, printTable, rate, sample, times } from './statistics.ts'
 
-const FLOOD_BYTES = 2_000_000
-const CLOCKS = 40
-const CLOCK_EVERY_MS = 50
+/** Bytes of a flood: less for many viewers, because one machine serves all of them. */
+const floodBytes = (viewers: number): number => Math.round(2_000_000 / Math.max(1, viewers / 5))
+const CLOCKS = 20
+/** Milliseconds between two lines: more than their delivery to all takes here, so that none waits for the one before. */
+const clockEveryMs = (viewers: number): number => 50 + 30 * viewers
+const JOINS_AT_ONCE = 4
+/** Milliseconds for the prompt, for all clock lines, and for a flood. */
+const PATIENCE_MS = 120_000
 
 interface Measured {
   readonly bytesPerSecond: number
-  readonly p50: number
-  readonly p99: number
+  readonly delays: readonly number[]
 }
 
-/** What the viewers of one terminal see; the first one types. */
-async function measure(viewers: readonly TestSocket[], agentId: string): Promise<Measured> {
-  const [typist] = viewers
-  if (!typist) throw new Error('no viewer')
-  await Promise.all(viewers.map((viewer) => viewer.connectTerminal(agentId)))
-  await Promise.all(viewers.map((viewer) => viewer.seen(agentId, 'mock>')))
+/** What each viewer sees of the terminal, newest part, and who waits for it. */
+class Screen {
+  readonly socket: RawSocket
+  #tail = ''
+  readonly #waiting = new Map<string, () => void>()
+  onLine: (line: string) => void = () => undefined
 
-  const delays: number[] = []
-  for (const { socket } of viewers)
-    socket.on('terminal_data', ({ data }: { data: string }) => {
-      for (const [, at] of data.matchAll(/clock (\d{13})\r?\n/g)) delays.push(Date.now() - Number(at))
+  constructor(socket: RawSocket) {
+    this.socket = socket
+    socket.on((name, { data }) => {
+      if (name === 'terminal_data') this.#add(String(data))
     })
-  typist.type(agentId, `clock ${CLOCKS} ${CLOCK_EVERY_MS}\r`)
-  await typist.until(() => delays.length >= CLOCKS * viewers.length, 'all clock lines', 60_000)
+  }
 
-  // The flood's last line is the last of its numbers.
-  const last = String(Math.ceil(FLOOD_BYTES / 64) - 1).padStart(10, '0')
-  const arrived = viewers.map(({ socket }) => arrival(socket, last))
-  const startedAt = performance.now()
-  typist.type(agentId, `flood ${FLOOD_BYTES}\r`)
-  await Promise.all(arrived)
-  return { bytesPerSecond: FLOOD_BYTES / ((performance.now() - startedAt) / 1000), ...sample(delays) }
-}
+  /** Resolves when the text comes, or has just come. */
+  seen(text: string): Promise<void> {
+    if (this.#tail.includes(text)) return Promise.resolve()
+    return new Promise((resolve, reject) => {
+      const timer = setTimeout(() => reject(new Error(`No "${text}" within ${PATIENCE_MS} ms`)), PATIENCE_MS)
+      this.#waiting.set(text, () => {
+        clearTimeout(timer)
+        resolve()
+      })
+    })
+  }
 
-/** Resolves when `text` has come; looks at the newest part only, so that looking costs the same for every event. */
-function arrival(socket: Socket, text: string): Promise<void> {
-  return new Promise((resolve) => {
-    let tail = ''
-    const look = ({ data }: { data: string }) => {
-      const found = (tail + data).includes(text)
-      tail = (tail + data).slice(-text.length)
-      if (!found) return
-      socket.off('terminal_data', look)
+  #add(data: string): void {
+    const text = this.#tail + data
+    const end = text.lastIndexOf('\n') + 1
+    for (const line of text.slice(0, end).split('\r\n')) if (line.startsWith('clock ')) this.onLine(line)
+    for (const [wanted, resolve] of this.#waiting) {
+      if (!text.includes(wanted)) continue
+      this.#waiting.delete(wanted)
       resolve()
     }
-    socket.on('terminal_data', look)
-  })
+    this.#tail = text.slice(end)
+  }
+}
+
+/** `type` types into the terminal. `onClocks` is called when the lines of the latency part have come. */
+async function measure(screens: readonly Screen[], agentId: string, onClocks: () => void = () => undefined) {
+  const [typist] = screens
+  if (!typist) throw new Error('no viewer')
+  const type = (data: string) => typist.socket.emit('terminal_input', { type: 'input', agentId, data })
+  const delays: number[] = []
+  const { promise: allClocks, resolve, reject: late } = Promise.withResolvers<void>()
+  for (const screen of screens)
+    screen.onLine = (line) => {
+      const [, at] = /^clock (\d{13})/.exec(line) ?? []
+      if (at === undefined) return
+      if (delays.push(Date.now() - Number(at)) === CLOCKS * screens.length) resolve()
+    }
+  type(`clock ${CLOCKS} ${clockEveryMs(screens.length)}\r`)
+  const timer = setTimeout(() => late(new Error(`${delays.length} clock lines within ${PATIENCE_MS} ms`)), PATIENCE_MS)
+  await allClocks.finally(() => clearTimeout(timer))
+  onClocks()
+
+  // The flood's last line is the last of its numbers.
+  const bytes = floodBytes(screens.length)
+  const last = String(Math.ceil(bytes / 64) - 1).padStart(10, '0')
+  const arrived = screens.map((screen) => screen.seen(last))
+  const startedAt = performance.now()
+  type(`flood ${bytes}\r`)
+  await Promise.all(arrived)
+  return { bytesPerSecond: bytes / ((performance.now() - startedAt) / 1000), delays } satisfies Measured
+}
+
+async function watch(url: string, member: { teamId: string; token: string }, count: number): Promise<Screen[]> {
+  return inTurns(count, JOINS_AT_ONCE, async () => new Screen(await RawSocket.join(url, member)))
 }
 
 async function throughPlainServer(count: number): Promise<Measured> {
   const server = await startPlainServer()
-  const sockets: Socket[] = []
   try {
-    const viewers = await Promise.all(
-      Array.from({ length: count }, async () => {
-        const socket = io(server.url, { transports: ['websocket'], forceNew: true })
-        sockets.push(socket)
-        const viewer = new TestSocket(socket)
-        await new Promise<void>((resolve) => socket.once('connect', () => resolve()))
-        return viewer
-      }),
-    )
+    const screens = await watch(server.url, { teamId: 'plain', token: '' }, count)
+    await Promise.all(screens.map(({ socket }) => socket.connectTerminal('plain')))
     // The plain server keeps no history: a line break brings the prompt to those who came late.
-    await Promise.all(viewers.map((viewer) => viewer.connectTerminal('plain')))
-    viewers[0]?.type('plain', '\r')
-    return await measure(viewers, 'plain')
+    screens[0]?.socket.emit('terminal_input', { data: '\r' })
+    await Promise.all(screens.map((screen) => screen.seen('mock>')))
+    const measured = await measure(screens, 'plain')
+    for (const { socket } of screens) socket.close()
+    return measured
   } finally {
-    for (const socket of sockets) socket.disconnect()
     await server.close()
   }
 }
 
-async function throughProduct(product: Product, count: number): Promise<Measured> {
+async function throughProduct(product: Product, meter: CostMeter, count: number) {
   const member = await product.member()
-  const viewers = await Promise.all(Array.from({ length: count }, () => member.socket()))
-  await Promise.all(viewers.map((viewer) => viewer.upgraded()))
+  const screens = await watch(product.url, member, count)
   const { id } = await member.spawn('')
   try {
-    return await measure(viewers, id)
+    await inTurns(count, JOINS_AT_ONCE, (n) => screens[n]?.socket.connectTerminal(id) ?? Promise.resolve())
+    await Promise.all(screens.map((screen) => screen.seen('mock>')))
+    let cost = NO_COST
+    const before = meter.read(product.runtime)
+    const measured = await measure(screens, id, () => {
+      cost = plus(cost, before, meter.read(product.runtime))
+    })
+    return { ...measured, cost }
   } finally {
-    for (const { socket } of viewers) socket.disconnect()
+    for (const { socket } of screens) socket.close()
     await member.call('DELETE', `/api/agents/${id}`)
   }
 }
 
-export async function benchTerminal(product: Product, viewerCounts: readonly number[]): Promise<void> {
+export async function benchTerminal(
+  product: Product,
+  meter: CostMeter,
+  viewerCounts: readonly number[],
+): Promise<void> {
   const rows = [['viewers', 'bytes/s', 'plain server', 'ratio', 'p50', 'p99', 'plain p50', 'plain p99']]
+  const costs = [['viewers', ...COST_HEAD]]
   for (const count of viewerCounts) {
     const plain = await throughPlainServer(count)
-    const ours = await throughProduct(product, count)
+    const ours = await throughProduct(product, meter, count)
+    const [mine, peer] = [sample(ours.delays), sample(plain.delays)]
     rows.push([
       String(count),
       rate(ours.bytesPerSecond),
       rate(plain.bytesPerSecond),
       times(ours.bytesPerSecond / plain.bytesPerSecond),
-      ms(ours.p50),
-      ms(ours.p99),
-      ms(plain.p50),
-      ms(plain.p99),
+      ms(mine.p50),
+      ms(mine.p99),
+      ms(peer.p50),
+      ms(peer.p99),
     ])
+    costs.push([String(count), ...costRow(ours.cost, CLOCKS)])
   }
-  printTable(`terminal: PTY to viewers (flood of ${FLOOD_BYTES} bytes; one line every ${CLOCK_EVERY_MS} ms)`, rows)
+  printTable('terminal: PTY to viewers, bytes/s for each viewer (a flood) and latency (single lines)', rows)
+  printTable('terminal: asked of AWS for 1,000 lines', costs)
 }

@@ -15,6 +15,13 @@ const PATIENCE_MS = 60_000
 const RECONNECT_MS = 500
 const MAX_RECONNECTS = 20
 
+const ASK_AGAIN_MS = 20_000
+/**
+ * Milliseconds over which clients spread their answers to pings. All are pinged by one schedule and each answer is an
+ * invocation: AWS has a thousand environments for them, and two cores that would have to start fifty at once have not.
+ */
+const PONG_SPREAD_MS = 50_000
+
 /** Engine.IO packet types (one character), and those of Socket.IO behind `4`. */
 const OPEN = '0'
 const PING = '2'
@@ -43,15 +50,16 @@ export class RawSocket {
   /** Opens a socket and joins the team. Rejects when that takes too long or the connection ends first. */
   static async join(url: string, { teamId, token }: { teamId: string; token: string }): Promise<RawSocket> {
     const socket = new RawSocket(url, token)
-    await socket.#connect()
-    const joined = socket.next('team-joined')
-    socket.emit('join-team', { teamId, token })
-    await joined
+    await socket.#reconnect()
+    if (socket.failure !== undefined) throw new Error(socket.failure)
+    socket.resumes = 0
+    await socket.#ask(['join-team', { teamId, token }], 'team-joined')
     return socket
   }
 
+  /** Says something; nothing happens while there is no connection. */
   emit(name: string, payload: unknown): void {
-    this.#socket?.send(`${EVENT}${JSON.stringify([name, payload])}`)
+    if (this.#socket?.readyState === WebSocket.OPEN) this.#socket.send(`${EVENT}${JSON.stringify([name, payload])}`)
   }
 
   /** Hears every event; the answer ends that. */
@@ -77,9 +85,16 @@ export class RawSocket {
   }
 
   async connectTerminal(agentId: string): Promise<void> {
-    const connected = this.next('terminal_connected', (payload) => payload.agentId === agentId)
-    this.emit('terminal_connect', { agentId })
-    await connected
+    const fits = (payload: Payload) => payload.agentId === agentId
+    await this.#ask(['terminal_connect', { agentId }], 'terminal_connected', fits)
+  }
+
+  /** Says it again after `ASK_AGAIN_MS`: what a client said is lost with its connection. */
+  async #ask(said: readonly [string, Payload], answer: string, fits?: (payload: Payload) => boolean): Promise<void> {
+    const answered = this.next(answer, fits)
+    const repeat = setInterval(() => this.emit(...said), ASK_AGAIN_MS)
+    this.emit(...said)
+    await answered.finally(() => clearInterval(repeat))
   }
 
   close(): void {
@@ -98,13 +113,16 @@ export class RawSocket {
       socket.on('message', (data) => {
         const text = String(data)
         if (text.startsWith(EVENT)) return this.#onEvent(text)
-        if (text === PING) return socket.send(PONG)
+        if (text === PING) return answerPing(socket)
+        // The gateway's own error frame is no Engine.IO packet: a client closes, connects anew and resumes.
+        if (text.startsWith('{')) return socket.terminate()
         if (text.startsWith(OPEN)) {
           socket.send(`${CONNECT}${JSON.stringify({ token: this.#token, ...this.#resume })}`)
         } else if (text.startsWith(CONNECT)) {
           clearTimeout(timer)
           isUp = true
-          this.#resume.pid = (JSON.parse(text.slice(CONNECT.length)) as { pid?: string }).pid ?? ''
+          const { pid } = JSON.parse(text.slice(CONNECT.length)) as { pid?: string }
+          this.#resume = { ...this.#resume, ...(pid === undefined ? {} : { pid }) }
           resolve()
         } else problem = `refused: ${text.slice(0, 200)}`
       })
@@ -122,7 +140,7 @@ export class RawSocket {
   async #reconnect(): Promise<void> {
     let problem = ''
     for (let tries = 0; tries < MAX_RECONNECTS && !this.#closed; tries++) {
-      await delay(RECONNECT_MS)
+      if (tries > 0 || this.#socket) await delay(RECONNECT_MS)
       try {
         await this.#connect()
         this.resumes++
@@ -139,6 +157,11 @@ export class RawSocket {
     if (typeof offset === 'string') this.#resume.offset = offset
     for (const listener of this.#listeners) listener(name, payload)
   }
+}
+
+function answerPing(socket: WebSocket): void {
+  const answer = () => socket.readyState === WebSocket.OPEN && socket.send(PONG)
+  setTimeout(answer, Math.random() * PONG_SPREAD_MS).unref()
 }
 
 /** Runs `act` for 0 … count - 1 with at most `atOnce` under way, and answers the results in order. */

@@ -2,11 +2,11 @@
  * `npm run load`: a thousand sockets of a hundred teams for two minutes, with agents that write and agents that come and go.
  * Ends with 1 when a byte or an event was lost, doubled, out of order or given to another team, or when memory grew.
  *
- *   npm run load -- --teams 100 --sockets 10 --seconds 120 --every 20 --lives 5
+ *   npm run load -- --teams 100 --sockets 10 --seconds 120 --every 40 --lives 8
  *
  * `--every`: seconds between two outputs of one agent; `--lives`: seconds between two short-lived agents of all teams. An output
  * is one delivery for each of its team's sockets, and this machine carries the control plane, AWS and the clients at once:
- * the defaults make 50 deliveries of output and 6 of events a second, which two cores carry with some to spare.
+ * the defaults make 25 deliveries of output and 2.5 of events a second, pings and their answers beside them, which two cores carry with some to spare.
  */
 import { rmSync } from 'node:fs'
 import os from 'node:os'
@@ -35,8 +35,8 @@ const { values } = parseArgs({
     teams: { type: 'string', default: '100' },
     sockets: { type: 'string', default: '10' },
     seconds: { type: 'string', default: '120' },
-    every: { type: 'string', default: '20' },
-    lives: { type: 'string', default: '5' },
+    every: { type: 'string', default: '40' },
+    lives: { type: 'string', default: '8' },
   },
 })
 const numberOf = (name: keyof typeof values): number => {
@@ -79,7 +79,10 @@ async function run(): Promise<void> {
     const name = `team-${String(n).padStart(4, '0')}`
     teams.push(await WatchedTeam.start({ name, sockets: options.sockets, product, tickets, violation }))
   })
-  console.log(`${options.teams} teams with ${options.teams * options.sockets} sockets in ${since(startedAt)}`)
+  const { resumes: early } = reconnections()
+  console.log(
+    `${options.teams} teams with ${options.teams * options.sockets} sockets in ${since(startedAt)}, ${early} resumed`,
+  )
 
   const memory = new MemoryAccount(product.runtime)
   const [warm, whole] = [new AbortController(), new AbortController()]
@@ -87,20 +90,29 @@ async function run(): Promise<void> {
   setTimeout(() => whole.abort(), options.seconds * 1000)
   warm.signal.addEventListener('abort', () => memory.begin())
   const loadAt = performance.now()
-  const [lives] = await Promise.all([bearAndBury(whole.signal), ...teams.map((team) => writeOn(team, whole.signal))])
+  const [{ lives, refused }] = await Promise.all([
+    bearAndBury(whole.signal),
+    ...teams.map((team) => writeOn(team, whole.signal)),
+  ])
   for (const problem of memory.end()) violation(problem)
   console.log(`load for ${since(loadAt)}: ${memory}`)
 
   const drainedAt = performance.now()
   const problems = await settled()
   const bytes = teams.reduce((sum, { bytesWritten }) => sum + bytesWritten, 0)
-  const resumes = teams.flatMap(({ viewers }) => viewers).reduce((sum, { socket }) => sum + socket.resumes, 0)
-  const reconnects = teams.reduce((sum, { container }) => sum + container.reconnects, 0)
   console.log(`everything arrived ${since(drainedAt)} after the last output`)
-  console.log(`${bytes} bytes written, each seen by ${options.sockets} sockets; ${lives} short-lived agents`)
+  console.log(
+    `${bytes} bytes written, each seen by ${options.sockets} sockets; ${lives} short-lived agents, ${refused} requests refused`,
+  )
   console.log(`${problems.events} team events, each told to ${options.sockets} sockets`)
-  console.log(`${resumes} sockets resumed, ${reconnects} links reconnected`)
+  const { resumes, links } = reconnections()
+  console.log(`${resumes - early} times a socket resumed, ${links} times a link reconnected`)
   for (const problem of problems.found) violation(problem)
+}
+
+function reconnections(): { resumes: number; links: number } {
+  const resumes = teams.flatMap(({ viewers }) => viewers).reduce((sum, { socket }) => sum + socket.resumes, 0)
+  return { resumes, links: teams.reduce((sum, { container }) => sum + container.reconnects, 0) }
 }
 
 /** Outputs at random times, one in `everyMs` on average. */
@@ -113,12 +125,13 @@ async function writeOn(team: WatchedTeam, signal: AbortSignal): Promise<void> {
   }
 }
 
-/** Short-lived agents, team after team; answers how many. */
-async function bearAndBury(signal: AbortSignal): Promise<number> {
-  for (let lives = 0; ; lives++) {
+/** Short-lived agents, team after team; answers how many, and how often a request was refused for the moment. */
+async function bearAndBury(signal: AbortSignal): Promise<{ lives: number; refused: number }> {
+  for (let lives = 0, refused = 0; ; ) {
     await pause(options.livesMs, signal)
-    if (signal.aborted) return lives
-    await teams[lives % teams.length]?.spawnAndDelete()
+    if (signal.aborted) return { lives, refused }
+    if (await teams[(lives + refused) % teams.length]?.spawnAndDelete()) lives++
+    else refused++
   }
 }
 
