@@ -24,7 +24,7 @@ export const clientEvents = {
     .describe('The buttons of the container list. Not acknowledged.'),
   terminal_connect: z
     .object({ agentId })
-    .describe('Watches a terminal, whatever the agent’s state, from the oldest output kept.'),
+    .describe('Watches a terminal, whatever the agent’s state, from the oldest output kept; of 33 the oldest ends.'),
   terminal_disconnect: z.object({ agentId }).describe('Ends watching.'),
   terminal_input: z
     .object({ agentId, data: z.string().max(MAX_INPUT_CHARS) })
@@ -38,7 +38,9 @@ export const clientEvents = {
     .describe('From the owner only.'),
   agent_output_subscribe: z
     .object({ agentId })
-    .describe('Asks for `agent-output`, from the oldest output kept; a repetition begins there again.'),
+    .describe(
+      'Asks for `agent-output`, from the oldest output kept; a repetition begins there again, of 33 the oldest ends.',
+    ),
   agent_output_unsubscribe: z.object({ agentId }).describe('Ends it.'),
 } as const
 export type ClientEventName = keyof typeof clientEvents
