@@ -24,7 +24,10 @@ export type Timings = {
   readonly closeMs: number
   /** For `git clone`. */
   readonly cloneMs: number
-  /** The reorder window of typed input. */
+  /**
+   * The reorder window of typed input: handlers that jitter by 100 ms, and the same again as a reserve of a fifth. A key reaches the
+   * program at most this much later than over a path without jitter.
+   */
   readonly inputWindowMs: number
 }
 
@@ -41,5 +44,5 @@ export const TIMINGS: Timings = {
   stopDeadlineMs: (STOP_TIMEOUT_SECONDS - 2) * 1000,
   closeMs: 2_000,
   cloneMs: 5 * 60_000,
-  inputWindowMs: 40,
+  inputWindowMs: 120,
 }

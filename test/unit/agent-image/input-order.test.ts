@@ -1,6 +1,7 @@
 import * as fc from 'fast-check'
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest'
 import { InputOrder } from '../../../container-images/agent/src/input-order.ts'
+import { TIMINGS } from '../../../container-images/agent/src/timings.ts'
 
 /** The gateway's clock is this far ahead of the container's. */
 const SKEW = 1_000_000
@@ -50,6 +51,10 @@ describe('the order of typed input', () => {
         },
       ),
     )
+  })
+
+  it('covers handlers that jitter by 100 ms', () => {
+    expect(TIMINGS.inputWindowMs).toBeGreaterThan(100)
   })
 
   it('breaks ties by id', () => {
