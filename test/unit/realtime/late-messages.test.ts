@@ -41,7 +41,11 @@ describe('what the gateway received before a connection ended', () => {
   it('is still handled when the end is handled first: a container’s exit', async () => {
     const bench = benchWithAgent()
     const exits: unknown[] = []
-    Object.assign(bench.deps, { recordExit: async (_ref: unknown, exit: unknown) => (exits.push(exit), []) })
+    const recordExit = async (_ref: unknown, exit: unknown) => {
+      exits.push(exit)
+      return []
+    }
+    Object.assign(bench.deps, { recordExit })
     const container = await bench.container()
     const connectionId = bench.world.links.links.get(`${TEAM}/agent-1`)?.connectionId ?? ''
     container.dismissed = 'ended'
