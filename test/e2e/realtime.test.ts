@@ -1,4 +1,6 @@
 /** The socket as browsers use it, on the whole product: chat, terminals and resumes with the unmodified socket.io-client. */
+import { globSync, readFileSync } from 'node:fs'
+import { basename, join } from 'node:path'
 import type { ManagerOptions, SocketOptions } from 'socket.io-client'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { type Product, startProduct, type TestMember, type TestSocket } from '../support/product.ts'
@@ -138,6 +140,23 @@ describe('on the platform as it is', () => {
     stranger.socket.emit('container_action', { containerId: id, action: 'stop' })
     expect(await stranger.next('error')).toEqual({ message: `Container ${id} not found` })
     expect((await owner.agent(id)).status).toBe('running')
+  })
+
+  it('a paste of 1 MB arrives whole over polling', { timeout: 180_000 }, async () => {
+    const owner = await product.member()
+    const socket = await owner.socket(POLLING)
+    const id = await runningAgent(owner, socket)
+    await socket.connectTerminal(id)
+    await socket.seen(id, 'mock>')
+    const texts = Array.from({ length: 500 }, (_, n) => `${n} `.padEnd(1_970, 'abcdefghij'))
+    const paste = texts.map((text, n) => `write paste/${String(n).padStart(3, '0')} ${text}\r`).join('')
+    expect(paste.length).toBeGreaterThan(990_000)
+    socket.type(id, paste)
+    await socket.seen(id, 'wrote paste/499', 150_000)
+    const files = globSync(join(product.stateDir, 'tasks', '*', 'volumes', '*', 'paste', '*')).sort()
+    expect(files.map((file) => basename(file))).toEqual(texts.map((_, n) => String(n).padStart(3, '0')))
+    expect(files.map((file) => readFileSync(file, 'utf8').trimEnd())).toEqual(texts)
+    expect(socket.of('terminal_error')).toEqual([])
   })
 
   it('a frame over 32 KB closes the WebSocket with 1009, and the session recovers with its terminal', async () => {

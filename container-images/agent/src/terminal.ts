@@ -2,6 +2,7 @@ import { readFileSync, readSync } from 'node:fs'
 import { constants } from 'node:os'
 import type { ReadStream } from 'node:tty'
 import { type IPty, spawn } from '@lydell/node-pty'
+import { TerminalInput } from './terminal-input.ts'
 
 export type TerminalCommand = {
   readonly file: string
@@ -22,9 +23,6 @@ export type TerminalHandlers = {
   ended(end: TerminalEnd): void
 }
 
-/** Typed input that the program has not read yet, in bytes; beyond it input is refused. */
-const MAX_UNREAD_INPUT_BYTES = 4 * 1024 * 1024
-
 const signalName = (number: number): string | undefined =>
   Object.entries(constants.signals).find(([, value]) => value === number)?.[0]
 
@@ -35,6 +33,7 @@ const signalName = (number: number): string | undefined =>
 export class Terminal {
   readonly #pty: IPty
   readonly #stream: ReadStream
+  readonly #input: TerminalInput
   #ended = false
 
   /** Throws when the program cannot be started. */
@@ -49,6 +48,7 @@ export class Terminal {
     })
     this.#pty = pty
     this.#stream = streamOf(pty)
+    this.#input = new TerminalInput(descriptorOf(pty), () => this.#stream.destroyed)
     this.#drainBeforeDestroy()
     pty.onData((data: string | Buffer) => handlers.output(Buffer.from(data)))
     pty.onExit(({ exitCode, signal }) => {
@@ -69,10 +69,7 @@ export class Terminal {
 
   /** Types `data`. False when it was refused, because the program does not read. */
   write(data: string): boolean {
-    if (this.#stream.destroyed || this.#stream.writableLength + Buffer.byteLength(data) > MAX_UNREAD_INPUT_BYTES)
-      return false
-    this.#pty.write(data)
-    return true
+    return this.#input.write(data)
   }
 
   resize(size: TerminalSize): void {
@@ -126,10 +123,16 @@ function streamOf(pty: IPty): ReadStream {
   throw new Error('This version of node-pty has no _socket stream')
 }
 
+/** The terminal's master, which node-pty does not publish either. */
+function descriptorOf(pty: IPty): number {
+  const fd: unknown = Reflect.get(pty, '_fd')
+  if (typeof fd === 'number') return fd
+  throw new Error('This version of node-pty has no _fd')
+}
+
 /** Reads what the kernel still holds, which is at most its own buffer because the program has ended. */
 function readRest(pty: IPty, output: (bytes: Buffer) => void): void {
-  const fd: unknown = Reflect.get(pty, '_fd')
-  if (typeof fd !== 'number') throw new Error('This version of node-pty has no _fd')
+  const fd = descriptorOf(pty)
   const limit = 1024 * 1024
   for (let total = 0; total < limit; ) {
     const bytes = Buffer.allocUnsafe(64 * 1024)
