@@ -51,7 +51,7 @@ class Screen {
   #add(data: string): void {
     const text = this.#tail + data
     const end = text.lastIndexOf('\n') + 1
-    for (const line of text.slice(0, end).split('\r\n')) if (line.startsWith('clock ')) this.onLine(line)
+    for (const line of text.slice(0, end).split('\r\n')) this.onLine(line)
     for (const [wanted, resolve] of this.#waiting) {
       if (!text.includes(wanted)) continue
       this.#waiting.delete(wanted)
@@ -70,7 +70,7 @@ async function measure(screens: readonly Screen[], agentId: string, onClocks: ()
   const { promise: allClocks, resolve, reject: late } = Promise.withResolvers<void>()
   for (const screen of screens)
     screen.onLine = (line) => {
-      const [, at] = /^clock (\d{13})/.exec(line) ?? []
+      const [, at] = /clock (\d{13})$/.exec(line) ?? []
       if (at === undefined) return
       if (delays.push(Date.now() - Number(at)) === CLOCKS * screens.length) resolve()
     }
