@@ -28,7 +28,7 @@ const CHANGES = [
 ] as const
 /** Milliseconds without an end of an invocation after which nothing more is expected. */
 const QUIET_MS = 400
-const JOINS_AT_ONCE = 4
+const JOINS_AT_ONCE = 8
 /** Milliseconds for a publisher to tell all it will tell itself (limits.ts, PUBLISH_BUDGET_MS) and for the posts under way. */
 const PUBLISHED_MS = 10_000
 const SWEEPS = 10
