@@ -6,7 +6,7 @@ const root = join(import.meta.dirname, '..', '..')
 export const assemblyDirectory = join(root, '.build', 'cdk.test')
 
 /** The scripted model of the tests listens here; the address is part of the synthesized app. */
-export const MODEL_PORT = 41_999
+export const MODEL_PORT = 21_999
 
 const node = (script: string, env: Record<string, string> = {}) =>
   execFileSync(process.execPath, [join(root, script)], { cwd: root, env: { ...process.env, ...env }, stdio: 'pipe' })
