@@ -12,7 +12,7 @@ export function sample(values: readonly number[]): Sample {
 
 export const ms = (value: number): string => `${value.toFixed(1)} ms`
 export const rate = (bytesPerSecond: number): string => `${(bytesPerSecond / 1e3).toFixed(0)} kB/s`
-export const times = (ratio: number): string => `${ratio.toFixed(1)}x`
+export const times = (ratio: number): string => `${ratio < 1 ? ratio.toFixed(2) : ratio.toFixed(1)}x`
 
 /** A table for a terminal; the first row is its head. */
 export function printTable(title: string, rows: readonly (readonly string[])[]): void {
