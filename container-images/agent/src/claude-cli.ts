@@ -1,4 +1,5 @@
-import { mkdir, stat, writeFile } from 'node:fs/promises'
+import { existsSync } from 'node:fs'
+import { mkdir, writeFile } from 'node:fs/promises'
 import { createRequire } from 'node:module'
 import path from 'node:path'
 
@@ -44,7 +45,7 @@ export class ForeignClaudeHome extends Error {
 export async function prepareClaudeHome(home: string, workspace: string, model: ModelAccess): Promise<void> {
   const config = path.join(home, '.claude.json')
   const marker = path.join(home, '.covibes-agent')
-  if ((await exists(config)) && !(await exists(marker))) throw new ForeignClaudeHome(home)
+  if (existsSync(config) && !existsSync(marker)) throw new ForeignClaudeHome(home)
   await mkdir(home, { recursive: true })
   await writeFile(marker, 'The files of this directory were made for an agent.\n')
   const content = {
@@ -54,13 +55,4 @@ export async function prepareClaudeHome(home: string, workspace: string, model: 
     projects: { [workspace]: { hasTrustDialogAccepted: true, hasCompletedProjectOnboarding: true } },
   }
   await writeFile(config, JSON.stringify(content), { mode: 0o600 })
-}
-
-async function exists(file: string): Promise<boolean> {
-  try {
-    await stat(file)
-    return true
-  } catch {
-    return false
-  }
 }

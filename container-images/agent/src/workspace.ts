@@ -1,5 +1,6 @@
 import { spawn } from 'node:child_process'
-import { mkdir, readdir, stat } from 'node:fs/promises'
+import { existsSync } from 'node:fs'
+import { mkdir, readdir } from 'node:fs/promises'
 import path from 'node:path'
 
 /** The workspace could not be made ready; the message is for a person and holds no credential. */
@@ -56,7 +57,7 @@ export async function prepareWorkspace(options: WorkspaceOptions): Promise<void>
   } catch (error) {
     throw new WorkspaceError(`The workspace cannot be used: ${(error as Error).message}`)
   }
-  if (await exists(path.join(directory, '.git'))) return
+  if (existsSync(path.join(directory, '.git'))) return
   if (options.repositoryUrl === undefined || files.length > 0) {
     if (files.length > 0 && options.repositoryUrl !== undefined)
       show('The workspace is not empty: the repository is not cloned.\n')
@@ -67,15 +68,6 @@ export async function prepareWorkspace(options: WorkspaceOptions): Promise<void>
   show(`Cloning ${shown}\n`)
   const hidden = { [url]: shown, ...(userinfo === '' ? {} : { [userinfo]: '' }) }
   await git(options, ['clone', '--progress', '--', url, '.'], options.cloneMs, hidden)
-}
-
-async function exists(file: string): Promise<boolean> {
-  try {
-    await stat(file)
-    return true
-  } catch {
-    return false
-  }
 }
 
 /** Calls `take` with each line and its end, which is `\r` in progress displays; the last line may have none. */
