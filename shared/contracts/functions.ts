@@ -25,14 +25,31 @@ export const capabilityEnv = {
   socketPosts: z.object({ WEBSOCKET_ENDPOINT: z.url() }),
   runTasks: z.object({
     CLUSTER_ARN: name,
+    /** The stage's own definitions, from which each team's are made. */
     AGENT_TASK_DEFINITION: name,
+    SYNC_TASK_DEFINITION: name,
+    /** Names of the container in them. */
     AGENT_CONTAINER: name,
+    SYNC_CONTAINER: name,
     TASK_SUBNETS: commaList,
     TASK_SECURITY_GROUPS: commaList,
     TASK_PUBLIC_IP: z.enum(['ENABLED', 'DISABLED']),
     /** `FARGATE` or `FARGATE_SPOT`. */
     TASK_CAPACITY_PROVIDER: z.enum(['FARGATE', 'FARGATE_SPOT']),
   }),
+  /** A team's access points, roles and task definitions: made when first needed, removed with the team. */
+  teamResources: z.object({
+    FILE_SYSTEM_ID: name,
+    FILE_SYSTEM_ARN: name,
+    /** `/covibes/<stage>/teams/`: what may be created and passed. */
+    TEAM_ROLE_PATH: name,
+    /** `covibes-<stage>-`: of the names of roles and task definition families. */
+    TEAM_NAME_PREFIX: name,
+    /** Managed policy that no team's role may exceed. */
+    TEAM_ROLE_BOUNDARY: name,
+  }),
+  /** Deletes all secrets of a team that is removed. */
+  teamSecrets: z.object({ TEAM_SECRETS_PREFIX: name }),
   stopTasks: z.object({ CLUSTER_ARN: name }),
   readTasks: z.object({ CLUSTER_ARN: name }),
   /** Secret that holds the existing server's JWT_SECRET as its string. */
@@ -41,6 +58,12 @@ export const capabilityEnv = {
   linkSecret: z.object({ LINK_SECRET_ID: name }),
   /** `<prefix>/<teamId>/model-key` is the secret of a team's model key. */
   modelKeys: z.object({ TEAM_SECRETS_PREFIX: name, MODEL_BASE_URL: z.url().optional() }),
+  /** `<prefix>/<teamId>/git-credentials`: a token or deploy key, as JSON (`GitCredentialSchema`). For workspace sync only. */
+  gitCredentials: z.object({ TEAM_SECRETS_PREFIX: name, ALLOW_LOOPBACK_REPOSITORIES: z.enum(['true', 'false']) }),
+  /** Whether addresses of this machine may be repositories: the one-machine runtime. */
+  repositories: z.object({ ALLOW_LOOPBACK_REPOSITORIES: z.enum(['true', 'false']) }),
+  /** Secret that signs requests of the internal API. */
+  internalApiSecret: z.object({ INTERNAL_API_SECRET_ID: name }),
   /** The existing Covibes server; absent: there is none, names fall back to ids. */
   existingServer: z.object({ LEGACY_API_URL: z.url().optional() }),
 } as const
@@ -68,6 +91,12 @@ export interface FunctionContract {
 }
 
 const http = { trigger: 'http', timeoutSeconds: 15, memoryMb: 512 } as const
+/** They forward what is the existing server's, wake workspace sync, and wait for its answer. */
+const files = {
+  ...http,
+  timeoutSeconds: 28,
+  uses: [...delivery, 'jwtSecret', 'flags:read', 'existingServer'],
+} as const
 const schedule = { trigger: 'schedule', timeoutSeconds: 55, memoryMb: 512 } as const
 
 export const functions = {
@@ -81,7 +110,7 @@ export const functions = {
   'spawn-agent': {
     ...http,
     entry: 'functions/http/agents/spawn-agent.ts',
-    uses: [...delivery, 'flags:read', 'existingServer'],
+    uses: [...delivery, 'flags:read', 'existingServer', 'repositories'],
   },
   'list-agents': {
     ...http,
@@ -129,6 +158,48 @@ export const functions = {
     entry: 'functions/http/agents/send-agent-signal.ts',
     uses: ['environments', 'connections', 'socketPosts', 'flags:read', 'existingServer'],
   },
+  'create-environment': {
+    ...http,
+    entry: 'functions/http/environments/create-environment.ts',
+    uses: [...delivery, 'flags:read', 'existingServer', 'repositories'],
+  },
+  'get-environment': {
+    ...http,
+    entry: 'functions/http/environments/get-environment.ts',
+    uses: ['environments:read'],
+  },
+  'get-environment-why': {
+    ...http,
+    entry: 'functions/http/environments/get-environment-why.ts',
+    uses: ['environments:read'],
+  },
+  'stop-environment': {
+    ...http,
+    entry: 'functions/http/environments/stop-environment.ts',
+    timeoutSeconds: 28,
+    uses: [...delivery],
+  },
+  'restart-environment': {
+    ...http,
+    entry: 'functions/http/environments/restart-environment.ts',
+    timeoutSeconds: 28,
+    uses: [...delivery, 'flags:read'],
+  },
+  'delete-environment': {
+    ...http,
+    entry: 'functions/http/environments/delete-environment.ts',
+    timeoutSeconds: 28,
+    uses: [...delivery],
+  },
+  'remove-team': {
+    ...http,
+    entry: 'functions/http/internal/remove-team.ts',
+    timeoutSeconds: 28,
+    uses: [...delivery, 'internalApiSecret'],
+  },
+  'list-files': { ...files, entry: 'functions/http/files/list-files.ts' },
+  'read-file': { ...files, entry: 'functions/http/files/read-file.ts' },
+  'write-file': { ...files, entry: 'functions/http/files/write-file.ts' },
   'get-workspace-config': {
     ...http,
     entry: 'functions/http/workspace/get-workspace-config.ts',
@@ -190,7 +261,7 @@ export const functions = {
     trigger: 'websocket',
     timeoutSeconds: 28,
     memoryMb: 512,
-    uses: [...delivery, 'terminalLog', 'modelKeys'],
+    uses: [...delivery, 'terminalLog', 'modelKeys', 'gitCredentials'],
   },
   'on-task-state-changed': {
     entry: 'functions/events/on-task-state-changed.ts',
@@ -204,7 +275,7 @@ export const functions = {
     trigger: 'queue',
     timeoutSeconds: 28,
     memoryMb: 512,
-    uses: [...delivery, 'runTasks', 'stopTasks', 'linkSecret'],
+    uses: [...delivery, 'runTasks', 'stopTasks', 'linkSecret', 'teamResources', 'teamSecrets'],
   },
   'reconcile-tasks': {
     ...schedule,

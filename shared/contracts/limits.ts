@@ -118,3 +118,30 @@ export const AUTH_ME_PATIENCE_MS = 2_000
 
 /** Milliseconds an answer of `GET /api/auth/me` may be used in the existing server's place; a token lives 24 h, too. */
 export const AUTH_ME_KEPT_MS = 24 * 60 * 60_000
+
+/** Parts of one message over a link: a file of `MAX_FILE_BYTES` as JSON in the worst case, at `LINK_CHUNK_MAX_ENCODED_BYTES` a part. */
+export const MAX_MESSAGE_PARTS = 256
+
+/** Bytes of a file that the files API reads or writes: an editor's, and four DynamoDB items' worth. A larger one is 413. */
+export const MAX_FILE_BYTES = 1024 * 1024
+
+/** Entries of a listing by the files API; what is more is left out and said to be. */
+export const MAX_LISTED_FILES = 5_000
+
+/** Milliseconds the files API waits for workspace sync, its wake-up included; then it is 503 with `Retry-After`. */
+export const FILES_PATIENCE_MS = 8_000
+
+/** Seconds between two rounds of workspace sync with nothing asked for. */
+export const SYNC_INTERVAL_SECONDS = 15
+
+/** Milliseconds without agents, previews or use of its files after which a team's workspace sync is stopped. */
+export const TEAM_IDLE_MS = 15 * 60_000
+
+/** Seconds workspace sync has between SIGTERM and SIGKILL for a last commit and push: Fargate's most. */
+export const SYNC_STOP_TIMEOUT_SECONDS = 120
+
+/** Milliseconds an agent waits for workspace sync to make the working tree: a Fargate start and a clone. */
+export const WORKSPACE_PATIENCE_MS = 5 * 60_000
+
+/** Milliseconds a signature of the internal API is good for, before and after its time. */
+export const SIGNATURE_VALID_MS = 5 * 60_000

@@ -6,6 +6,8 @@
  */
 import * as z from 'zod'
 import * as agents from './agents.ts'
+import * as environments from './environments.ts'
+import * as files from './files.ts'
 import * as workspace from './workspace.ts'
 
 export type HttpMethod = 'GET' | 'POST' | 'PUT' | 'DELETE' | 'OPTIONS'
@@ -14,8 +16,12 @@ export interface Route {
   readonly method: HttpMethod
   /** API Gateway's form: `/api/agents/{id}`. */
   readonly path: string
-  /** `user`: the Lambda authorizer's JWT. `none`: anybody. */
-  readonly auth: 'user' | 'none'
+  /**
+   * `user`: the Lambda authorizer's JWT. `none`: anybody. `signature`: the existing server or an operator, by the internal API's
+   * HMAC, which the handler checks. `member`: the handler checks the JWT itself, because the same request may be the existing
+   * server's to judge.
+   */
+  readonly auth: 'user' | 'none' | 'signature' | 'member'
   readonly summary: string
   /** Id of the function (functions.ts) that answers. */
   readonly handler: string
@@ -37,6 +43,7 @@ export const ErrorAnswerSchema = z.object({
   details: z.array(z.object({ field: z.string(), message: z.string() })).optional(),
 })
 
+const environment = { auth: 'user', params: environments.TeamParamsSchema, errors: [403, 404, 409] } as const
 const agent = { auth: 'user', params: agents.AgentParamsSchema } as const
 
 export const routes = {
@@ -144,6 +151,98 @@ export const routes = {
     handler: 'get-agent-container',
     answer: agents.ContainerAnswerSchema,
     errors: [404],
+  },
+  createEnvironment: {
+    method: 'POST',
+    path: '/api/environments',
+    auth: 'user',
+    summary: "Create the team's environment and start its workspace sync. Creating it again is no error.",
+    handler: 'create-environment',
+    body: environments.CreateEnvironmentBodySchema,
+    answer: environments.CreateEnvironmentAnswerSchema,
+    errors: [400, 403, 409, 422],
+  },
+  getEnvironment: {
+    ...environment,
+    method: 'GET',
+    path: '/api/environments/{teamId}',
+    summary: "The team's environment with every container of it.",
+    handler: 'get-environment',
+    answer: environments.TeamEnvironmentViewSchema,
+  },
+  getEnvironmentWhy: {
+    ...environment,
+    method: 'GET',
+    path: '/api/environments/{teamId}/why',
+    summary: 'What happened to each container, and why, in words.',
+    handler: 'get-environment-why',
+    query: environments.WhyQuerySchema,
+    answer: environments.WhyAnswerSchema,
+  },
+  stopEnvironment: {
+    ...environment,
+    method: 'POST',
+    path: '/api/environments/{teamId}/stop',
+    summary: "Stop all of the team's containers; workspace sync last, after a last commit.",
+    handler: 'stop-environment',
+    answer: environments.EnvironmentActionAnswerSchema,
+  },
+  restartEnvironment: {
+    ...environment,
+    method: 'POST',
+    path: '/api/environments/{teamId}/restart',
+    summary: "Restart the team's workspace sync and every container of it that runs.",
+    handler: 'restart-environment',
+    answer: environments.EnvironmentActionAnswerSchema,
+  },
+  deleteEnvironment: {
+    ...environment,
+    method: 'DELETE',
+    path: '/api/environments/{teamId}',
+    summary: "Take the team's environment down, after a last commit. Its files stay for the next one.",
+    handler: 'delete-environment',
+    answer: environments.EnvironmentActionAnswerSchema,
+  },
+  removeTeam: {
+    method: 'DELETE',
+    path: '/internal/teams/{teamId}',
+    auth: 'signature',
+    params: environments.TeamParamsSchema,
+    summary: 'Remove a team with all it has, its files and secrets included. For the existing server and operators.',
+    handler: 'remove-team',
+    headers: ['x-covibes-timestamp', 'x-covibes-signature'],
+    answer: environments.RemoveTeamAnswerSchema,
+    errors: [401],
+  },
+  listFiles: {
+    method: 'GET',
+    path: '/api/ide/files',
+    auth: 'member',
+    summary: "The workspace's files as a tree. The existing server answers for teams that are not on containers.",
+    handler: 'list-files',
+    query: files.ListFilesQuerySchema,
+    answer: files.ListFilesAnswerSchema,
+    errors: [400, 404],
+  },
+  readFile: {
+    method: 'GET',
+    path: '/api/ide/file',
+    auth: 'member',
+    summary: 'A file of the workspace.',
+    handler: 'read-file',
+    query: files.ReadFileQuerySchema,
+    answer: files.ReadFileAnswerSchema,
+    errors: [400, 404, 413],
+  },
+  writeFile: {
+    method: 'POST',
+    path: '/api/ide/file',
+    auth: 'member',
+    summary: 'Write a file of the workspace, whole or not at all.',
+    handler: 'write-file',
+    body: files.WriteFileBodySchema,
+    answer: files.WriteFileAnswerSchema,
+    errors: [400, 404, 413],
   },
   getWorkspaceConfig: {
     method: 'GET',

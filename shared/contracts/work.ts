@@ -13,6 +13,17 @@ export const WorkSchema = z.discriminatedUnion('kind', [
   z.object({ kind: z.literal('start-environment'), ...environment, repeat: z.number().int().min(0).default(0) }),
   /** Ask ECS to stop the record's task; repeated until it is seen stopped. */
   z.object({ kind: z.literal('stop-environment'), ...environment }),
+  /**
+   * Take a team's environment down, one step a message: containers, then (`erase`) its files, then task definitions, roles,
+   * access points and the item itself. `incarnation` names the environment meant, so that one created since stays.
+   */
+  z.object({
+    kind: z.literal('remove-team'),
+    teamId: z.string().min(1),
+    incarnation: z.string().min(1),
+    erase: z.boolean(),
+    correlationId: z.string(),
+  }),
   /** A WebSocket opened without a session id: send the Engine.IO open packet, which cannot be posted during $connect. */
   z.object({ kind: z.literal('open-socket'), connectionId: z.string().min(1), sid: z.string().min(1) }),
   /** Deliver what a connection's streams hold, later than now (a full or briefly unreachable viewer). */
