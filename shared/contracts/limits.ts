@@ -145,3 +145,9 @@ export const WORKSPACE_PATIENCE_MS = 5 * 60_000
 
 /** Milliseconds a signature of the internal API is good for, before and after its time. */
 export const SIGNATURE_VALID_MS = 5 * 60_000
+
+/** Ports that previews lease (integration guide): 4,000 at once over all teams. */
+export const PREVIEW_PORTS = { min: 5000, max: 8999 } as const
+
+/** Milliseconds without a visitor after which a preview is stopped; the next visit starts it again. */
+export const PREVIEW_IDLE_MS = 30 * 60_000
