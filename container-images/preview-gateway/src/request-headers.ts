@@ -1,0 +1,85 @@
+/** Headers of a request on their way to the task, in place. */
+import type { IncomingHttpHeaders, IncomingMessage } from 'node:http'
+import { withoutOwnCookie } from './cookies.ts'
+import { isOwnPath, withoutToken } from './target.ts'
+
+/** Meant for one connection only (RFC 9110 §7.6.1), or for this gateway. */
+const NOT_FORWARDED = [
+  'connection',
+  'keep-alive',
+  'proxy-connection',
+  'proxy-authorization',
+  'te',
+  'trailer',
+  'upgrade',
+  'http2-settings',
+  // The gateway has told the browser to go on with the body already.
+  'expect',
+  // What a visitor says of proxies before this one is not to be believed.
+  'forwarded',
+  'via',
+  'x-real-ip',
+  'x-client-ip',
+  'true-client-ip',
+  'cf-connecting-ip',
+]
+
+export type Passage = {
+  /** As the browser named it, with its port. */
+  readonly host: string
+  readonly scheme: 'http' | 'https'
+  /** The dev server's port: it is told that it is visited as `localhost`. */
+  readonly port: number
+  readonly behindLoadBalancer: boolean
+}
+
+/**
+ * Edits `request.headers` for the task. The dev server sees itself visited at `localhost:<port>`, which all of them accept without
+ * configuration; `Origin` and `Referer` agree with that when they name the preview's own host, and stay as they are when they name
+ * another, so that the dev server's protection against other sites' pages works. The real host stands in `X-Forwarded-Host`.
+ */
+export function editRequestHeaders(request: IncomingMessage, passage: Passage, upgrade: boolean): void {
+  const { headers } = request
+  const client = clientAddress(request, passage.behindLoadBalancer)
+  dropHopByHop(headers)
+  for (const name of Object.keys(headers)) if (name.startsWith('x-forwarded-')) delete headers[name]
+  const cookie = headers.cookie === undefined ? undefined : withoutOwnCookie(headers.cookie)
+  if (cookie === undefined) delete headers.cookie
+  else headers.cookie = cookie
+
+  const outside = `${passage.scheme}://${passage.host}`
+  const inside = `http://localhost:${passage.port}`
+  if (headers.origin === outside) headers.origin = inside
+  if (headers.referer !== undefined) headers.referer = cleanReferer(headers.referer, outside, inside)
+  headers.host = `localhost:${passage.port}`
+  headers['x-forwarded-host'] = passage.host
+  headers['x-forwarded-proto'] = passage.scheme
+  headers['x-forwarded-for'] = client
+  if (upgrade) {
+    headers.connection = 'Upgrade'
+    headers.upgrade = 'websocket'
+  }
+}
+
+/** Also what `Connection` names: it must not make the task's server lose a header that the gateway has set. */
+function dropHopByHop(headers: IncomingHttpHeaders): void {
+  const named = headers.connection?.split(',').map((name) => name.trim().toLowerCase()) ?? []
+  // The length and form of the body are the parser's business, not the visitor's.
+  for (const name of named) if (name !== 'content-length' && name !== 'transfer-encoding') delete headers[name]
+  for (const name of NOT_FORWARDED) delete headers[name]
+}
+
+function clientAddress(request: IncomingMessage, behindLoadBalancer: boolean): string {
+  const forwarded = request.headers['x-forwarded-for']
+  const last = behindLoadBalancer && typeof forwarded === 'string' ? forwarded.split(',').at(-1)?.trim() : undefined
+  return last || (request.socket.remoteAddress ?? 'unknown')
+}
+
+/** No ticket and no token in it; the preview's own address as the dev server knows it. */
+function cleanReferer(referer: string, outside: string, inside: string): string {
+  const own = referer === outside || referer.startsWith(`${outside}/`)
+  const origin = own ? outside : (/^[a-z][a-z0-9+.-]*:\/\/[^/?#\\]*/i.exec(referer)?.[0] ?? '')
+  const rest = referer.slice(origin.length)
+  const clean = isOwnPath(rest) ? '/' : withoutToken(rest, () => true)
+  return `${own ? inside : origin}${clean}`
+}
