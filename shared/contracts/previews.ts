@@ -3,23 +3,14 @@
  * and what a ticket and a cookie say. How those are signed: shared/domain/previews/signatures.ts.
  */
 import * as z from 'zod'
+import { PreviewBranchSchema } from './preview-api.ts'
 import type { TableContract } from './tables.ts'
-
-/** `workspace` is the working tree that agents share; the others are the branches of those names. */
-export const PreviewBranchSchema = z.enum(['main', 'staging', 'workspace'])
-export type PreviewBranch = z.infer<typeof PreviewBranchSchema>
 
 /** 100 random bits in lower case base32 (RFC 4648): nobody comes across a host by trying. */
 export const PREVIEW_LABEL_RANDOM_CHARS = 20
 /** A preview's one DNS label below the preview domain, `workspace-<20 chars>`; lower case, as hosts are compared. */
 export const PreviewLabelSchema = z.string().regex(/^(main|staging|workspace)-[a-z2-7]{20}$/)
 
-/** Ports of dev servers (integration guide), leased in shards so that concurrent creations seldom meet. Both ends included. */
-export const PREVIEW_PORTS = { first: 5000, last: 8999 } as const
-export const PREVIEW_PORT_SHARDS = { count: 40, size: 100 } as const
-
-/** Milliseconds without a visit after which a preview is stopped. */
-export const PREVIEW_IDLE_MS = 30 * 60_000
 /** Milliseconds between two writes of `lastVisitAt` for one preview by one gateway. */
 export const PREVIEW_VISIT_INTERVAL_MS = 60_000
 /** Milliseconds between two wake-ups that one gateway asks for one preview. */
@@ -59,7 +50,10 @@ export type PreviewCookie = z.infer<typeof PreviewCookieSchema>
 export const PREVIEW_LAST_LINES = 40
 export const PREVIEW_LINE_CHARS = 500
 
-/** A host's preview, rewritten by the control plane with every change of its record. `lastVisitAt` is the gateway's to write. */
+/**
+ * A host's preview, brought up to date by the control plane with every change of its record. `lastVisitAt` is the gateway's to
+ * write: whoever else writes the item leaves it as it is, or sets it when the preview starts.
+ */
 export const PreviewDirectoryItemSchema = z.object({
   teamId: z.string().min(1),
   branch: PreviewBranchSchema,
@@ -70,7 +64,8 @@ export const PreviewDirectoryItemSchema = z.object({
   idle: z.boolean().default(false),
   /** The task's, when it has one; never a name, so nothing is resolved. */
   address: z.union([z.ipv4(), z.ipv6()]).optional(),
-  port: z.number().int().min(1).max(65_535),
+  /** The dev server's, as long as the record holds its lease. */
+  port: z.number().int().min(1).max(65_535).optional(),
   /** Why it is not up, in words. */
   reason: z.string().max(2_000).optional(),
   /** Newest last. */

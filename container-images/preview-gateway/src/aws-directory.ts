@@ -28,12 +28,18 @@ const TICKET_ROW_GRACE_SECONDS = 3_600
 export class AwsDirectory implements PreviewDirectory {
   readonly #table: string
   readonly #queueUrl: string
-  readonly #dynamo = DynamoDBDocumentClient.from(new DynamoDBClient(CLIENT))
-  readonly #sqs = new SQSClient(CLIENT)
+  readonly #dynamo: DynamoDBDocumentClient
+  readonly #sqs: SQSClient
 
-  constructor(options: { readonly table: string; readonly queueUrl: string }) {
+  constructor(
+    options: { readonly table: string; readonly queueUrl: string },
+    dynamo = new DynamoDBClient(CLIENT),
+    sqs = new SQSClient(CLIENT),
+  ) {
     this.#table = options.table
     this.#queueUrl = options.queueUrl
+    this.#dynamo = DynamoDBDocumentClient.from(dynamo)
+    this.#sqs = sqs
   }
 
   /** Consistent: the frontend opens the address right after the control plane has written it. */

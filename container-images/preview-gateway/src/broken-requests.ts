@@ -12,14 +12,14 @@ const BAD_REQUEST = ['400 Bad Request', 'The request is not valid HTTP.'] as con
 
 /**
  * Answers what the parser refused, and ends the connection: what follows on it cannot be trusted to be a request. Said only when no
- * answer is on its way on that connection; in the middle of one it would be taken for a part of it.
+ * answer has begun on that connection; in the middle of one it would be taken for a part of it.
  */
 export function answerBrokenRequest(
   error: Error & { code?: string },
-  socket: Duplex & { _httpMessage?: unknown },
+  // `_httpMessage` is Node's own mark of the answer whose turn it is; its default handler looks at it, too.
+  socket: Duplex & { _httpMessage?: { headersSent: boolean } | null },
 ): void {
-  // `_httpMessage` is Node's own mark of the answer under way; its default handler looks at it, too.
-  if (!socket.writable || error.code === 'ECONNRESET' || socket._httpMessage) {
+  if (!socket.writable || error.code === 'ECONNRESET' || socket._httpMessage?.headersSent) {
     socket.destroy()
     return
   }

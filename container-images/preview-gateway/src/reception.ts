@@ -19,7 +19,7 @@ import {
   type Target,
   withoutToken,
 } from './target.ts'
-import type { Upstream } from './upstream.ts'
+import type { RunningPreview, Upstream } from './upstream.ts'
 
 const METHOD_REFUSED: Page = {
   status: 405,
@@ -88,11 +88,10 @@ export class Reception {
     const refusal = refusedRequest(request)
     if (refusal) return refusal
 
-    if (preview.status !== 'running' || preview.address === undefined)
-      return this.#notUp(target.label, preview, wantsPage(request))
+    if (!isUp(preview)) return this.#notUp(target.label, preview, wantsPage(request))
     this.#options.directory.visited(target.label)
     if (!this.#requests.take(target.label, response)) return pages.busyPage
-    this.#options.upstream.web(request, response, { ...target, preview, address: preview.address })
+    this.#options.upstream.web(request, response, { ...target, preview })
     return undefined
   }
 
@@ -140,12 +139,12 @@ export class Reception {
     if (!admission.admitted) return pages.forbiddenPage('This browser has not been let in, or not recently.')
     const foreign = headers.origin !== undefined && headers.origin !== this.#address(target, '')
     if (foreign && !preview.public) return FOREIGN_PAGE
-    if (preview.status !== 'running' || preview.address === undefined) return this.#notUp(target.label, preview, false)
+    if (!isUp(preview)) return this.#notUp(target.label, preview, false)
     if (socket.destroyed) return undefined
     if (!this.#sockets.take(target.label, socket)) return pages.busyPage
     this.#options.directory.visited(target.label)
     this.#watch(socket, admission.until)
-    this.#options.upstream.ws(request, socket, head, { ...target, preview, address: preview.address })
+    this.#options.upstream.ws(request, socket, head, { ...target, preview })
     return undefined
   }
 
@@ -199,6 +198,9 @@ export class Reception {
     for (const socket of this.#open) socket.destroy()
   }
 }
+
+const isUp = (preview: PreviewDirectoryItem): preview is RunningPreview =>
+  preview.status === 'running' && preview.address !== undefined && preview.port !== undefined
 
 const isSafe = (request: IncomingMessage): boolean => request.method === 'GET' || request.method === 'HEAD'
 

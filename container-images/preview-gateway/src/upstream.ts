@@ -11,12 +11,12 @@ import { editRequestHeaders, type Passage } from './request-headers.ts'
 import { editResponseHeaders } from './response-headers.ts'
 import { brokenPage, internalRedirectPage, notListeningPage, silentPage } from './status-pages.ts'
 
+export type RunningPreview = PreviewDirectoryItem & { readonly address: string; readonly port: number }
 /** A request that may pass to a task that runs. */
 export type Passing = {
   readonly label: string
   readonly host: string
-  readonly preview: PreviewDirectoryItem
-  readonly address: string
+  readonly preview: RunningPreview
 }
 export type UpstreamOptions = {
   readonly scheme: 'http' | 'https'
@@ -33,7 +33,7 @@ export type UpstreamOptions = {
 class UpstreamSilent extends Error {}
 
 /** What is known of an exchange while the library carries it. */
-type Exchange = { readonly passing: Passing; attempts: number; answered: boolean; request?: ClientRequest }
+type Exchange = { readonly passing: Passing; attempts: number; answered: boolean; request?: ClientRequest | undefined }
 
 /** Nothing was answered, because nobody listens (yet): a page that tries again fits. */
 const NOT_LISTENING = new Set([
@@ -61,7 +61,7 @@ export class Upstream {
       timeout: options.limits.answerMs,
     })
     this.#proxy.on('error', (error) => options.log('WARN', 'A connection failed', { code: codeOf(error) }))
-    this.#proxy.on('proxyReq', (outgoing, request) => this.#onRequest(outgoing, request))
+    this.#proxy.on('proxyReq', (outgoing, request, response) => this.#onRequest(outgoing, request, response))
     this.#proxy.on('proxyRes', (answer, request, response) => this.#onAnswer(answer, request, response))
     this.#proxy.on('proxyReqWs', (outgoing, request, socket) => this.#onUpgrade(outgoing, request, socket))
   }
@@ -90,9 +90,9 @@ export class Upstream {
     this.#proxy.web(request, response, this.#route(passing), (error) => this.#onFailure(error, request, response))
   }
 
-  #route({ address, preview }: Passing): ServerOptions {
+  #route({ preview }: Passing): ServerOptions {
     return {
-      target: { protocol: 'http:', host: address, port: preview.port },
+      target: { protocol: 'http:', host: preview.address, port: preview.port },
       agent: this.#agent,
       connectTimeout: this.#options.limits.connectMs,
       // The target as it came, not as a URL parser would write it.
@@ -109,33 +109,42 @@ export class Upstream {
     }
   }
 
-  #onRequest(outgoing: ClientRequest, request: IncomingMessage): void {
+  #onRequest(outgoing: ClientRequest, request: IncomingMessage, response: ServerResponse): void {
     const exchange = this.#exchanges.get(request)
-    if (exchange) exchange.request = outgoing
+    if (!exchange) {
+      outgoing.destroy()
+      return
+    }
+    exchange.request = outgoing
+    // A 101 that nobody asked for ends the exchange without an error and without an answer.
+    outgoing.once('close', () => {
+      if (!exchange.answered && exchange.request === outgoing) sendPage(request, response, brokenPage, this.#options)
+    })
     // Byte for byte: the library drops a `?` that nothing follows.
     outgoing.path = request.url ?? '/'
     outgoing.setTimeout(this.#options.limits.answerMs, () => outgoing.destroy(new UpstreamSilent('no answer')))
   }
 
   #onAnswer(answer: IncomingMessage, request: IncomingMessage, response: ServerResponse): void {
-    const passing = this.#exchanges.get(request)?.passing
+    const exchange = this.#exchanges.get(request)
     const status = answer.statusCode ?? 0
     // Node would throw when it writes such a status, in the middle of a pipe.
-    if (!passing || status < 200 || status > 599) {
+    if (!exchange || status < 200 || status > 599) {
       sendPage(request, response, brokenPage, this.#options)
       answer.destroy()
       return
     }
+    exchange.answered = true
     // Also a reason phrase may hold what Node refuses to write; nobody reads it.
     answer.statusMessage = ''
-    const internal = editResponseHeaders(answer.headers, this.#answer(passing))
+    const internal = editResponseHeaders(answer.headers, this.#answer(exchange.passing))
     if (internal) {
       sendPage(request, response, internalRedirectPage(internal), this.#options)
       answer.destroy()
       return
     }
     answer.headers.connection = this.#options.draining() || !response.shouldKeepAlive ? 'close' : 'keep-alive'
-    this.#exchanges.get(request)?.request?.setTimeout(this.#options.limits.idleBodyMs)
+    exchange.request?.setTimeout(this.#options.limits.idleBodyMs)
     // A pipe does not pass on that its source was cut: the browser must not take half a body for the whole.
     answer.on('error', () => response.destroy())
     answer.once('close', () => {
@@ -195,6 +204,7 @@ export class Upstream {
     }
     if (this.#mayRepeat(error, request, exchange)) {
       exchange.attempts += 1
+      exchange.request = undefined
       this.#send(request, response, exchange.passing)
       return
     }
@@ -216,9 +226,9 @@ export class Upstream {
     return NOT_LISTENING.has(codeOf(error)) ? notListeningPage(preview) : brokenPage
   }
 
-  #answer({ host, address, preview }: Passing) {
+  #answer({ host, preview }: Passing) {
     const { scheme, appOrigins } = this.#options
-    return { origin: `${scheme}://${host}`, address, port: preview.port, appOrigins }
+    return { origin: `${scheme}://${host}`, address: preview.address, port: preview.port, appOrigins }
   }
 
   #log({ label, preview }: Passing, message: string, error: unknown): void {
