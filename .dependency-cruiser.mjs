@@ -25,9 +25,9 @@ export default {
     ),
     forbid(
       'contracts-are-pure',
-      'Contracts are data and zod: infra loads them at synth time.',
+      'Contracts are data and zod, checks of addresses among them: infra loads them at synth time.',
       { path: '^shared/contracts/' },
-      { pathNot: ['^shared/contracts/', '(^|/)node_modules/zod/'] },
+      { pathNot: ['^shared/contracts/', '(^|/)node_modules/(zod|ipaddr\\.js)/'] },
     ),
     forbid(
       'domain-knows-no-aws',
