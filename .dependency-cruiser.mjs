@@ -78,6 +78,18 @@ export default {
       ownExcept('container-images', 'shared/contracts'),
     ),
     forbid(
+      'images-stand-alone',
+      'An image holds its own program and what is common to all of them.',
+      { path: '^container-images/([^/]+)/' },
+      { path: '^container-images/', pathNot: '^container-images/($1|common)/' },
+    ),
+    forbid(
+      'common-knows-no-image',
+      'What all images share belongs to none of them.',
+      { path: '^container-images/common/' },
+      { path: '^container-images/', pathNot: '^container-images/common/' },
+    ),
+    forbid(
       'local-sees-contracts',
       'The one-machine runtime runs what the template says; it has no door into the control plane.',
       { path: '^local/' },
