@@ -7,6 +7,7 @@ import { createEnvironmentStore } from '../adapters/dynamodb/environment-store.t
 import { createLedgerStore } from '../adapters/dynamodb/ledger-store.ts'
 import { createLinkStore } from '../adapters/dynamodb/link-store.ts'
 import { createSessionStore } from '../adapters/dynamodb/session-store.ts'
+import { createTeamStore } from '../adapters/dynamodb/team-store.ts'
 import { createTerminalLogStore } from '../adapters/dynamodb/terminal-log-store.ts'
 import { createEventBus } from '../adapters/eventbridge/event-bus.ts'
 import { createSecrets } from '../adapters/secrets-manager/secrets.ts'
@@ -124,12 +125,13 @@ export function linkDeps(env: FunctionEnv<'on-link-message'>): LinkMessageDeps {
   const environments = createEnvironmentStore(documentClient(), env.ENVIRONMENTS_TABLE)
   const secrets = createSecrets({ teamSecretsPrefix: env.TEAM_SECRETS_PREFIX })
   const records = { environments, clock: systemClock }
+  const teams = createTeamStore(documentClient(), env.ENVIRONMENTS_TABLE)
   return {
     ...publishDeps(env),
     terminalLog: createTerminalLogStore(documentClient(), env.TERMINAL_LOG_TABLE),
     links: linksOf(env),
     environments,
-    orders: (ref) => linkOrders(ref, records),
+    orders: (ref) => linkOrders(ref, { ...records, teams }),
     async model(teamId) {
       const apiKey = await secrets.teamModelKey(teamId)
       if (apiKey === undefined) return undefined
