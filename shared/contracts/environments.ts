@@ -61,13 +61,16 @@ export const WhyQuerySchema = z.object({
   limit: z.coerce.number().int().min(1).max(500).default(200),
   cursor: z.string().max(500).optional(),
 })
-/** The ledger's story of each record, oldest first within a record; records newest first. */
+/** The ledger's story of each record, oldest first within a record; first the record that something happened to last. */
 export const WhyAnswerSchema = z.object({
   teamId: z.string(),
   stories: z.array(
     z.object({
       containerId: z.string(),
       kind: z.string(),
+      /** Of a container that is still there. */
+      name: z.string().optional(),
+      /** The record's own, one of the state machine's, or `deleted`. */
       status: z.string(),
       story: z.array(z.object({ at: z.string(), text: z.string(), correlationId: z.string() })),
     }),
