@@ -111,7 +111,7 @@ function roles(stack: Stack, config: StageConfig, boundaryArn: string): readonly
     {
       actions: ['iam:CreateRole', 'iam:PutRolePolicy'],
       resources: [teamRoles(stack, config)],
-      conditions: { ArnEquals: { 'iam:PermissionsBoundary': boundaryArn } },
+      conditions: { StringEquals: { 'iam:PermissionsBoundary': boundaryArn } },
       wildcard,
     },
     {
