@@ -112,9 +112,9 @@ describe('the order of typed input', () => {
     vi.advanceTimersByTime(1)
     expect(written).toEqual(['a'])
     vi.advanceTimersByTime(1000)
-    // Sent 30 ms ago, by the clock that the first input set: 10 ms of the window are left.
-    order.accept(input(Date.now() - 30, 'b'))
-    vi.advanceTimersByTime(9)
+    // Sent 20 ms ago, by the clock that the first input set: 20 ms of the window are left.
+    order.accept(input(Date.now() - 20, 'b'))
+    vi.advanceTimersByTime(19)
     expect(written).toEqual(['a'])
     vi.advanceTimersByTime(1)
     expect(written).toEqual(['a', 'b'])
