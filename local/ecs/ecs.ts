@@ -6,6 +6,7 @@ import {
   type Disturbance,
   type OnRequest,
 } from '../common/aws-json-server.ts'
+import { MountRefused, type MountRequest } from '../efs/mount.ts'
 import { createFaults, type Faults } from '../faults/faults.ts'
 import { createClusters } from './clusters.ts'
 import type { ServiceEvent } from './documents.ts'
@@ -19,6 +20,7 @@ import { createTaskDefinitions, type ResolvedResource } from './task-definitions
 import type { TaskHost } from './task-launch.ts'
 import { type Latencies, startTaskRun, type TaskRun } from './task-run.ts'
 import { openTaskStore } from './task-store.ts'
+import { createTokenBucket } from './token-bucket.ts'
 import type { Task, TaskDefinition } from './types.ts'
 
 /** What `createEcs` takes. */
@@ -28,12 +30,16 @@ export interface EcsOptions extends Pick<TaskHost, 'stateDir' | 'images'> {
   /** Gets every "ECS Task State Change" event, as the default event bus would. */
   readonly onEvent: (event: ServiceEvent) => void
   readonly secret?: TaskHost['secret']
-  readonly efsDirectory?: TaskHost['efsDirectory']
+  readonly mountEfs?: TaskHost['mountEfs']
+  /** Whether ECS may take on a task's role for a task of this cluster; without it every role will do. */
+  readonly canAssumeRole?: (roleArn: string, clusterArn: string) => boolean
   readonly onLog?: TaskHost['onLog']
   readonly faults?: Faults
   /** Sees each call before the faults do. */
   readonly onRequest?: OnRequest
   readonly latencies?: Partial<Latencies>
+  /** How many RegisterTaskDefinition calls are taken at once, and how many more each second; default 20 and 1. */
+  readonly registrationRate?: { readonly burst: number; readonly perSecond: number }
   /** Default an hour. */
   readonly stoppedRetentionMs?: number
   /** Default 100. */
@@ -61,6 +67,8 @@ export interface Ecs {
 
 const DEFAULT_LATENCIES: Latencies = { provisioningMs: 150, pendingMs: 150, deactivatingMs: 0, deprovisioningMs: 50 }
 const HOUR_MS = 3_600_000
+/** Source: the quota "RegisterTaskDefinition", https://docs.aws.amazon.com/general/latest/gr/ecs-service.html */
+const REGISTRATION_RATE = { burst: 20, perSecond: 1 }
 
 /**
  * An Amazon ECS endpoint for Fargate tasks that run as processes of this machine. State lives in `<stateDir>/ecs.json`
@@ -98,7 +106,7 @@ export async function createEcs(options: EcsOptions): Promise<Ecs> {
     stateDir: options.stateDir,
     images: options.images,
     secret: options.secret ?? refuseSecret,
-    efsDirectory: options.efsDirectory ?? refuseFileSystem,
+    mountEfs: options.mountEfs ?? refuseFileSystem,
     onLog: options.onLog ?? (() => {}),
     metadataUri: metadata.uri,
   }
@@ -122,6 +130,7 @@ export async function createEcs(options: EcsOptions): Promise<Ecs> {
     addresses,
     now,
     maxRunningTasks: options.maxRunningTasks ?? 100,
+    canAssumeRole: options.canAssumeRole ?? (() => true),
     launch,
   }
 
@@ -147,7 +156,13 @@ export async function createEcs(options: EcsOptions): Promise<Ecs> {
   }
 
   const operations = {
-    ...ecsOperations({ clusters, definitions, store, runOf: (task) => runs.get(task.taskArn) }),
+    ...ecsOperations({
+      clusters,
+      definitions,
+      store,
+      runOf: (task) => runs.get(task.taskArn),
+      registrations: createTokenBucket({ ...(options.registrationRate ?? REGISTRATION_RATE), now }),
+    }),
     RunTask: (input: RunTaskInput, call: AwsCall) => runTask(input, runTaskDeps, refusals.get(call)),
   }
   const server = await serve().catch(async (error: unknown) => {
@@ -197,8 +212,8 @@ function refuseSecret(valueFrom: string): Promise<never> {
   return Promise.reject(new Error(`No secrets are configured: ${valueFrom}`))
 }
 
-function refuseFileSystem(fileSystemId: string): never {
-  throw new Error(`No file systems are configured: ${fileSystemId}`)
+function refuseFileSystem({ fileSystemId }: MountRequest): Promise<never> {
+  return Promise.reject(new MountRefused(`No file systems are configured: ${fileSystemId}`, 1))
 }
 
 /** Carries a fault out; `hang` never returns, so that the client waits until it gives up. */

@@ -1,9 +1,23 @@
 import { mkdir } from 'node:fs/promises'
 import { join } from 'node:path'
+import { type Mount, MountRefused, type MountRequest } from '../efs/mount.ts'
 import { type ContainerProcess, startContainerProcess } from './container-process.ts'
-import { containerCommand, containerEnvironment, type LocalImage, type VolumeDirectories } from './environment.ts'
+import {
+  containerCommand,
+  containerEnvironment,
+  type LocalImage,
+  type MountedVolume,
+  type Volumes,
+} from './environment.ts'
 import { REASONS } from './reasons.ts'
-import { type Container, type ContainerDefinition, type Task, type TaskDefinition, taskIdOf } from './types.ts'
+import {
+  type Container,
+  type ContainerDefinition,
+  type Task,
+  type TaskDefinition,
+  taskIdOf,
+  type Volume,
+} from './types.ts'
 
 /** A line that a container wrote. */
 export interface TaskLogLine {
@@ -20,8 +34,8 @@ export interface TaskHost {
   readonly images: (imageUri: string) => LocalImage | undefined
   /** The value that a secret's `valueFrom` (an ARN, also with `:key::`) names. Rejects when there is none. */
   readonly secret: (valueFrom: string) => Promise<string>
-  /** The folder that stands for an EFS file system as seen through an access point. */
-  readonly efsDirectory: (fileSystemId: string, accessPointId: string | undefined) => string | Promise<string>
+  /** Mounts an EFS file system for a task. Throws `MountRefused`. */
+  readonly mountEfs: (request: MountRequest) => Promise<Mount>
   readonly onLog: (line: TaskLogLine) => void
   readonly metadataUri: (runtimeId: string) => string
 }
@@ -95,26 +109,39 @@ export async function pullSecrets(
 }
 
 /** Makes the folders that stand for a task's volumes. Throws `StartFailed`. */
-export async function prepareVolumes(
-  task: Task,
-  definition: TaskDefinition,
-  host: TaskHost,
-): Promise<VolumeDirectories> {
+export async function prepareVolumes(task: Task, definition: TaskDefinition, host: TaskHost): Promise<Volumes> {
   const scratch = taskDirectory(host.stateDir, task.taskArn)
   // What a task writes is nobody else's business on a machine with several users.
   await mkdir(scratch, { recursive: true, mode: 0o700 })
-  const volumes = new Map<string, string>()
-  for (const { name, efsVolumeConfiguration: efs } of definition.volumes)
-    try {
-      const directory = efs
-        ? await host.efsDirectory(efs.fileSystemId, efs.authorizationConfig?.accessPointId)
-        : join(scratch, 'volumes', name)
-      await mkdir(directory, { recursive: true })
-      volumes.set(name, directory)
-    } catch (error) {
-      throw new StartFailed(REASONS.volumeUnavailable((error as Error).message))
-    }
+  const volumes = new Map<string, MountedVolume>()
+  for (const volume of definition.volumes) volumes.set(volume.name, await mountVolume(volume, task, definition, host))
   return volumes
+}
+
+async function mountVolume(
+  { name, efsVolumeConfiguration: efs }: Volume,
+  task: Task,
+  definition: TaskDefinition,
+  host: TaskHost,
+): Promise<MountedVolume> {
+  if (!efs) {
+    const directory = join(taskDirectory(host.stateDir, task.taskArn), 'volumes', name)
+    await mkdir(directory, { recursive: true })
+    return { directory, readOnly: false }
+  }
+  try {
+    return await host.mountEfs({
+      fileSystemId: efs.fileSystemId,
+      accessPointId: efs.authorizationConfig?.accessPointId,
+      rootDirectory: efs.rootDirectory,
+      transitEncryption: efs.transitEncryption,
+      iam: efs.authorizationConfig?.iam,
+      taskRoleArn: task.overrides.taskRoleArn ?? definition.taskRoleArn,
+    })
+  } catch (error) {
+    if (error instanceof MountRefused) throw new StartFailed(REASONS.volumeUnavailable(error.message))
+    throw error
+  }
 }
 
 /** Starts one container. Throws `StartFailed` when its program cannot be executed. */
@@ -122,7 +149,7 @@ export async function startContainer(
   task: Task,
   container: Container,
   definition: ContainerDefinition,
-  parts: { image: LocalImage; secrets: Record<string, string>; volumes: VolumeDirectories },
+  parts: { image: LocalImage; secrets: Record<string, string>; volumes: Volumes },
   host: TaskHost,
 ): Promise<RunningContainer> {
   const scratch = taskDirectory(host.stateDir, task.taskArn)

@@ -1,4 +1,4 @@
-import { mkdtemp, writeFile } from 'node:fs/promises'
+import { mkdtemp, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { ECSClient, RunTaskCommand, type RunTaskCommandInput, type Task } from '@aws-sdk/client-ecs'
@@ -83,9 +83,11 @@ export function witness(): Witness {
   }
 }
 
-/** A fresh folder. */
-export function folder(): Promise<string> {
-  return mkdtemp(join(tmpdir(), 'ecs-test-'))
+/** A fresh folder that goes with the test. */
+export async function folder(): Promise<string> {
+  const path = await mkdtemp(join(tmpdir(), 'ecs-test-'))
+  onTestFinished(() => rm(path, { recursive: true, force: true }))
+  return path
 }
 
 /** An image whose entry point is Node running this program. */
