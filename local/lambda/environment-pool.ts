@@ -45,12 +45,20 @@ export interface PoolOptions {
 interface Waiter {
   readonly resolve: (got: ExecutionEnvironment | Outcome) => void
   readonly reject: (reason: Error) => void
+  /** It has waited long enough for another environment to be started. */
+  isImpatient: boolean
 }
+
+/**
+ * Milliseconds to wait for an environment that runs before another is started: a start takes some 300 ms of a core, and code
+ * that is new runs several times slower than code that has run a hundred times.
+ */
+const PATIENCE_MS = 50
 
 /**
  * The execution environments of one function. The one used last is used first, so that the others can be reaped. An invocation
  * that finds none idle waits, first come first served, for the first that is: one that has ended its invocation, or one that
- * has been started because of it.
+ * has been started because somebody waited too long.
  */
 export class EnvironmentPool implements Starter {
   readonly #options: PoolOptions
@@ -111,7 +119,8 @@ export class EnvironmentPool implements Starter {
   }
 
   get wantsStart(): boolean {
-    return !this.#closed && this.#waiting.length > this.#starting && this.#all.size < this.#options.environments
+    const impatient = this.#waiting.filter(({ isImpatient }) => isImpatient).length
+    return !this.#closed && impatient > this.#starting && this.#all.size < this.#options.environments
   }
 
   async start(): Promise<void> {
@@ -138,8 +147,23 @@ export class EnvironmentPool implements Starter {
 
   #next(): Promise<ExecutionEnvironment | Outcome> {
     return new Promise((resolve, reject) => {
-      this.#waiting.push({ resolve, reject })
-      this.#options.gate.request(this)
+      const patience = setTimeout(() => {
+        waiter.isImpatient = true
+        this.#options.gate.request(this)
+      }, PATIENCE_MS)
+      const waiter: Waiter = {
+        resolve: (got) => {
+          clearTimeout(patience)
+          resolve(got)
+        },
+        reject: (reason) => {
+          clearTimeout(patience)
+          reject(reason)
+        },
+        isImpatient: this.#all.size === 0,
+      }
+      this.#waiting.push(waiter)
+      if (waiter.isImpatient) this.#options.gate.request(this)
     })
   }
 
