@@ -12,7 +12,9 @@ import { type CloudAssembly, loadAssembly } from './assembly/cloud-assembly.ts'
 import type { AwsCall, Disturbance } from './common/aws-json-server.ts'
 import { closeServer, listen } from './common/listen.ts'
 import { createDynamoDb, type DynamoDb } from './dynamodb/dynamodb.ts'
+import type { ContainerBackend } from './ecs/backend.ts'
 import { createEcs, type Ecs, type EcsOptions } from './ecs/ecs.ts'
+import { createProcessBackend } from './ecs/process-backend.ts'
 import { createFrontDoor, type FrontDoorOptions } from './edge/front-door.ts'
 import { createEfs, type Efs } from './efs/efs.ts'
 import { createEventBridge, type EventBridge } from './eventbridge/eventbridge.ts'
@@ -42,6 +44,8 @@ export interface RuntimeOptions {
   /** Sees what goes over the wire where others could read it: calls to AWS, events of ECS, messages into queues. */
   readonly onTraffic?: (where: string, content: string) => void
   readonly latencies?: EcsOptions['latencies']
+  /** How containers run; as processes of this machine unless given. Closed with the runtime. */
+  readonly backend?: ContainerBackend
   /** Other services see a new role this long after it was made; 0 by default. */
   readonly rolePropagationMs?: number
   readonly webSocket?: Pick<WebSocketApiOptions, 'idleTimeoutMs' | 'maxDurationMs' | 'maxBufferedBytes' | 'jitterMs'>
@@ -164,7 +168,8 @@ export async function startRuntime(options: RuntimeOptions): Promise<Runtime> {
     const ecs = await createEcs({
       resources: assembly.resources,
       stateDir: options.stateDir,
-      images: imagesOf(assembly),
+      backend:
+        options.backend ?? (await createProcessBackend({ stateDir: options.stateDir, images: imagesOf(assembly) })),
       mountEfs: efs.mount,
       canAssumeRole: (roleArn, clusterArn) => iam.canAssume(roleArn, 'ecs-tasks.amazonaws.com', sourceOf(clusterArn)),
       secret: async (valueFrom) => secrets.value(valueFrom),

@@ -3,10 +3,11 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { ECSClient, RunTaskCommand, type RunTaskCommandInput, type Task } from '@aws-sdk/client-ecs'
 import { onTestFinished } from 'vitest'
+import type { TaskLogLine } from '../../../../local/ecs/backend.ts'
 import type { ServiceEvent } from '../../../../local/ecs/documents.ts'
 import { createEcs, type Ecs, type EcsOptions } from '../../../../local/ecs/ecs.ts'
+import { createProcessBackend, type ProcessBackendOptions } from '../../../../local/ecs/process-backend.ts'
 import type { ResolvedResource } from '../../../../local/ecs/task-definitions.ts'
-import type { TaskLogLine } from '../../../../local/ecs/task-launch.ts'
 
 export const ACCOUNT = '000000000000'
 export const CLUSTER_ARN = `arn:aws:ecs:us-east-1:${ACCOUNT}:cluster/containers`
@@ -100,7 +101,7 @@ export async function image(program: string): Promise<{ directory: string; entry
 /** A started endpoint with client and witness; closed when the test ends. */
 export async function startEcs(
   program: string,
-  options: Partial<EcsOptions> = {},
+  { images, ...options }: Partial<EcsOptions & ProcessBackendOptions> = {},
 ): Promise<Witness & { ecs: Ecs; client: ECSClient; stateDir: string; run: typeof runOne }> {
   const seen = witness()
   const stateDir = options.stateDir ?? (await folder())
@@ -108,7 +109,7 @@ export async function startEcs(
   const ecs = await createEcs({
     stateDir,
     resources: template(),
-    images: () => local,
+    backend: await createProcessBackend({ stateDir, images: images ?? (() => local) }),
     latencies: { provisioningMs: 1, pendingMs: 1, deprovisioningMs: 1 },
     closeGraceMs: 500,
     onEvent: seen.onEvent,
