@@ -17,8 +17,8 @@ export type Timings = LinkTimings & {
   /** For `git clone`. */
   readonly cloneMs: number
   /**
-   * The reorder window of typed input: handlers that jitter by 100 ms, and the same again as a reserve of a fifth. A key reaches the
-   * program at most this much later than over a path without jitter.
+   * The least reorder window of typed input: handlers that jitter by 100 ms, and a fifth as a reserve. A key reaches the program
+   * at most this much later than over a path without jitter, while nothing takes longer than that (input-order.ts).
    */
   readonly inputWindowMs: number
 }
