@@ -209,7 +209,7 @@ async function activeTeam(teamId: string, { teams }: Pick<TeamDeps, 'teams'>): P
   return team
 }
 
-/** Every record of the team that is not deleted, newest first. */
+/** Every record of the team, newest first; those that are deleted and have not ended yet among them. */
 export async function eachRecord(
   teamId: string,
   { environments }: Pick<TeamDeps, 'environments'>,
@@ -218,7 +218,7 @@ export async function eachRecord(
   let cursor: string | undefined
   do {
     const page = await environments.listAllOfTeam(teamId, { limit: PAGE, ...(cursor === undefined ? {} : { cursor }) })
-    for (const record of page.records) if (!record.deletedAt) await visit(record)
+    for (const record of page.records) await visit(record)
     cursor = page.cursor
   } while (cursor !== undefined)
 }
