@@ -73,6 +73,7 @@ export class SyncProgram implements ContainerProgram {
         order: (message) => this.#order(message),
         lost: (why) => {
           this.#reports.linkLost()
+          this.#files?.linkLost()
           this.#log('WARN', 'The link was lost', { why })
         },
         refused: (reason) => this.#finish({ exitCode: EXIT.refused, reason }, false),

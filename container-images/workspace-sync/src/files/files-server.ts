@@ -35,6 +35,11 @@ export class FilesServer {
     this.#reassembly = new Reassembly(limits)
   }
 
+  /** Requests are made again over a new link, because answers may have been lost with the old one. */
+  linkLost(): void {
+    this.#reassembly.reset()
+  }
+
   accept(part: MessagePart): void {
     const message = this.#reassembly.accept(part)
     if (message === undefined) return

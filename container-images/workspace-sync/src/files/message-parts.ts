@@ -54,7 +54,7 @@ export const REASSEMBLY_LIMITS: ReassemblyLimits = {
   patienceMs: 30_000,
 }
 
-/** Identifiers of complete messages that are remembered, so that a part that comes twice does nothing twice. */
+/** Identifiers of ended messages that are remembered, so that a part that comes twice over one link begins nothing. */
 const REMEMBERED = 1_000
 
 type Open = { readonly parts: (string | undefined)[]; missing: number; length: number; readonly since: number }
@@ -92,6 +92,13 @@ export class Reassembly {
     if (open.missing > 0) return undefined
     this.#forget(id)
     return { text: open.parts.join('') }
+  }
+
+  /** A new link: whoever asked sends all parts again, those of ended messages too. */
+  reset(): void {
+    this.#open.clear()
+    this.#done.clear()
+    this.#totalLength = 0
   }
 
   #begin(id: string, parts: number): Open | undefined {

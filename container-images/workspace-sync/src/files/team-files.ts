@@ -46,6 +46,12 @@ export type TeamFilesOptions = {
 /** Names that stand for the shared working tree, whatever branch it is on: the frontend's and ours. */
 const SHARED_TREE = ['main', 'workspace']
 
+/** Names in the team's shared directory. */
+const IN_SHARED = {
+  workspace: path.basename(TEAM_FILES.workspace),
+  previews: path.basename(TEAM_FILES.previews),
+} as const
+
 /** Bytes that the entries of a listing may take as JSON in JSON: a listing of long names stays below what Lambda answers. */
 const MAX_LISTING_BYTES = 4 * 1024 * 1024
 
@@ -88,12 +94,12 @@ export class TeamFiles {
   async #open(branch: string): Promise<SafeDirectory> {
     if (!branch.isWellFormed()) throw noTree(branch)
     const shared = SHARED_TREE.includes(branch) || branch === this.#options.branch()
-    const below = shared ? TEAM_FILES.workspace : `${TEAM_FILES.previews}/${encodeURIComponent(branch)}`
+    const below = shared ? IN_SHARED.workspace : `${IN_SHARED.previews}/${encodeURIComponent(branch)}`
     const top = await SafeDirectory.open(path.join(this.#options.root, TEAM_FILES.shared)).catch((error: unknown) => {
       throw isErrno(error, 'ENOENT') ? notReady(error) : error
     })
     try {
-      return await openDirectory(top, path.posix.relative(TEAM_FILES.shared, below))
+      return await openDirectory(top, below)
     } catch (error) {
       if (!(error instanceof SafeFileError && error.code === 'not-found')) throw error
       throw shared ? notReady(error) : noTree(branch)
