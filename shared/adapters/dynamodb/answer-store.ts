@@ -2,8 +2,8 @@ import { type DynamoDBDocumentClient, GetCommand, PutCommand, QueryCommand } fro
 import * as z from 'zod'
 import { MessagePartSchema } from '../../contracts/link.ts'
 import { CorruptRecord } from '../../domain/errors.ts'
+import { ANSWER_TTL_MS, type AnswerStore } from '../../domain/files/answers.ts'
 import type { MessagePart } from '../../domain/files/parts.ts'
-import { ANSWER_TTL_MS, type AnswerStore } from '../../domain/files/ports.ts'
 import { ANSWER_PART_PREFIX, answerPartition, answerPartKey, answerRequestKey } from './session-keys.ts'
 
 const RequestSchema = z.object({ expiresAt: z.number() })

@@ -17,6 +17,7 @@ import { isFinal } from '../environments/transitions.ts'
 import { Conflict, FileTooLarge, NotFound, Unavailable, WorkspaceFailed } from '../errors.ts'
 import { dropConnection, postToLink } from '../realtime/link-input.ts'
 import type { TeamEnvironment } from '../teams/schema.ts'
+import { syncIdOf } from '../teams/sync-record.ts'
 import { encodedLength } from '../terminal/split.ts'
 import { joined, partsOf } from './parts.ts'
 import type { FilesDeps } from './ports.ts'
@@ -40,7 +41,7 @@ export type FilesResult<O extends FilesRequest['op']> = z.infer<(typeof RESULTS)
 /**
  * Asks the team's workspace sync, which is started when it does not run.
  *
- * @throws NotFound without a workspace, Unavailable (with what is happening) when there is no answer within
+ * @throws NotFound without a workspace, Conflict while it is removed or after a member stopped it, Unavailable (with what is happening) when there is no answer within
  * `FILES_PATIENCE_MS`, and what `refusalOf` makes of sync's refusal.
  */
 export async function askSync<R extends FilesRequest>(
@@ -55,7 +56,7 @@ export async function askSync<R extends FilesRequest>(
   if (!team) throw new NotFound('Your team has no workspace yet; it is made with the first agent')
   if (team.status === 'removing') throw new Conflict("The team's environment is being removed")
   const startedAt = deps.clock.now()
-  const ref = { teamId, id: deps.syncIdOf(team) }
+  const ref = { teamId, id: syncIdOf(team) }
   const requestId = deps.newId()
   const message = { requestId, text: JSON.stringify(request) }
   const [text] = await Promise.all([
@@ -69,7 +70,7 @@ export async function askSync<R extends FilesRequest>(
 async function noteUse(team: TeamEnvironment, now: Date, deps: FilesDeps): Promise<void> {
   if (now.getTime() - Date.parse(team.lastUsedAt) < TOUCH_EVERY_MS) return
   try {
-    await deps.touch(team, now)
+    await deps.touch(team)
   } catch (error) {
     deps.log.warn('Use of files not noted', { teamId: team.teamId, error })
   }
@@ -120,6 +121,7 @@ async function linkOf(team: TeamEnvironment, ref: EnvironmentRef, until: number,
   if (now?.connectionId !== undefined) return now.connectionId
   const record = await deps.environments.get(ref)
   const isAsleep = !record || isFinal(record.status) || record.status === 'stopping'
+  if (isAsleep && record?.stopRequest?.userId !== undefined && !record.restart) throw stoppedByMember()
   if (isAsleep) await deps.wake(team)
   const connectionId = await waitFor(async () => (await deps.links.get(ref))?.connectionId, until, deps)
   if (connectionId !== undefined) return connectionId
@@ -131,6 +133,10 @@ async function linkOf(team: TeamEnvironment, ref: EnvironmentRef, until: number,
         retryAfterSeconds: 10,
       })
 }
+
+/** An editor that is open somewhere must not undo what a member has decided. */
+const stoppedByMember = (): Conflict =>
+  new Conflict("The team's environment was stopped by a member; it starts again with the next agent")
 
 async function answerTo(ref: EnvironmentRef, requestId: string, until: number, deps: FilesDeps): Promise<string> {
   const text = await waitFor(async () => joined(await deps.answers.read(ref, requestId)), until, deps)

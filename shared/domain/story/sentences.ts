@@ -4,7 +4,7 @@ import type { EnvironmentEventType } from '../environments/state-machine.ts'
 import type { LedgerEntry } from '../ledger/schema.ts'
 
 /** What can be the cause of an entry about a record: an event of the state machine, or its creation. */
-export type RecordCause = EnvironmentEventType | 'spawn-requested' | 'sync-requested'
+export type RecordCause = EnvironmentEventType | 'spawn-requested' | 'sync-requested' | 'erase-requested'
 
 export type RecordEntry = LedgerEntry & { readonly environment: NonNullable<LedgerEntry['environment']> }
 
@@ -25,6 +25,7 @@ const startedAnew = ({ environment: { generation } }: RecordEntry): string =>
 const SENTENCES: Readonly<Record<RecordCause, Sentence>> = {
   'spawn-requested': (_, who) => `${who} asked for this agent.`,
   'sync-requested': (_, who) => `Workspace sync was set up, for ${who}.`,
+  'erase-requested': () => "The team's files are to be erased, because the team is removed.",
   'start-claimed': ({ environment: { attempt } }) =>
     attempt === 1
       ? 'The control plane asks ECS to run it.'

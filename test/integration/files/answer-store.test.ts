@@ -1,7 +1,7 @@
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { createAnswerStore } from '../../../shared/adapters/dynamodb/answer-store.ts'
 import { MAX_MESSAGE_PARTS } from '../../../shared/contracts/limits.ts'
-import { ANSWER_TTL_MS } from '../../../shared/domain/files/ports.ts'
+import { ANSWER_TTL_MS } from '../../../shared/domain/files/answers.ts'
 import { startTables } from '../../support/local-tables.ts'
 
 const NOW = new Date()

@@ -8,11 +8,13 @@ import { joined, type MessagePart, partsOf } from '../../../shared/domain/files/
 import type { FilesDeps } from '../../../shared/domain/files/ports.ts'
 import { linkOr } from '../../../shared/domain/realtime/link-state.ts'
 import type { TeamEnvironment } from '../../../shared/domain/teams/schema.ts'
+import { syncIdOf } from '../../../shared/domain/teams/sync-record.ts'
 import { toHttpError } from '../../../shared/runtime/errors-to-http.ts'
 import { memoryLinks } from '../realtime/support/memory.ts'
 import { VirtualTime } from '../realtime/support/virtual-time.ts'
 
-const REF = { teamId: 'team-1', id: 'sync-1' }
+const INCARNATION = '0198c0de-0000-7000-8000-000000000001'
+const REF = { teamId: 'team-1', id: syncIdOf({ teamId: 'team-1', incarnation: INCARNATION }) }
 
 const READ: FilesRequest = { op: 'read', branch: 'main', path: 'src/a.ts' }
 const READ_RESULT = { path: 'src/a.ts', content: 'x', isBinary: false, size: 1 }
@@ -86,8 +88,13 @@ function bench({
     },
     teamOf: async () =>
       team &&
-      ({ ...REF, status: 'active', lastUsedAt: time.now().toISOString(), ...team } as unknown as TeamEnvironment),
-    syncIdOf: () => REF.id,
+      ({
+        teamId: REF.teamId,
+        incarnation: INCARNATION,
+        status: 'active',
+        lastUsedAt: time.now().toISOString(),
+        ...team,
+      } as TeamEnvironment),
     wake: async () => void state.wakes++,
     touch: async () => void state.touches++,
   }
@@ -167,6 +174,16 @@ describe('the files API', () => {
     expect(time.now().getTime() - startedAt).toBe(FILES_PATIENCE_MS)
   })
 
+  it('does not start what a member has stopped', async () => {
+    const stopRequest = { userId: 'user-1', at: '2026-01-01T00:00:00.000Z' }
+    for (const status of ['stopping', 'killed'] as const) {
+      const { refusal, state, deps } = bench({ isConnected: false })
+      Object.assign(deps, { environments: { get: async () => ({ ...REF, type: 'sync', status, stopRequest }) } })
+      expect(await refusal()).toMatchObject({ status: 409, message: expect.stringContaining('stopped by a member') })
+      expect(state.wakes).toBe(0)
+    }
+  })
+
   it('says so when sync does not answer', async () => {
     const { refusal, state } = bench({ answer: () => undefined })
     expect(await refusal()).toMatchObject({ status: 503, message: expect.stringContaining('did not answer') })
@@ -178,7 +195,7 @@ describe('the files API', () => {
     state.outcomes.push(outcome)
     void time.sleep(1000).then(() => connect('c-2'))
     expect(await ask(READ)).toEqual(READ_RESULT)
-    expect(links.links.get('team-1/sync-1')?.connectionId).toBe('c-2')
+    expect(links.links.get(`team-1/${REF.id}`)?.connectionId).toBe('c-2')
   })
 
   it('says that sync is busy when its link takes no more', async () => {
