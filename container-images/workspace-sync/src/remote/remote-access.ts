@@ -2,6 +2,7 @@ import { mkdtemp, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import path from 'node:path'
 import type { GitCredential } from '../../../../shared/contracts/link.ts'
+import { isAddress } from '../../../../shared/contracts/network-address.ts'
 import type { RepositoryUrl } from '../../../../shared/contracts/repository-url.ts'
 import { checkedAddresses, RemoteRefused, type Resolve } from './addresses.ts'
 import { sshCommand } from './ssh-command.ts'
@@ -120,7 +121,8 @@ function httpConfig(
     ['http.followRedirects', 'false'],
     // A proxy would resolve the name again.
     ['http.proxy', ''],
-    ['http.curloptResolve', `${host}:${port}:${addresses.join(',')}`],
+    // An address in the URL is its own.
+    ...(isAddress(host) ? [] : ([['http.curloptResolve', `${host}:${port}:${addresses.join(',')}`]] as const)),
     ['http.lowSpeedLimit', LOW_SPEED.limit],
     ['http.lowSpeedTime', LOW_SPEED.time],
     ['credential.helper', ''],
