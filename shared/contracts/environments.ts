@@ -7,7 +7,9 @@ import { SyncReportSchema } from './link.ts'
 export const CONTAINER_KINDS = { agent: 'claude-agent', sync: 'workspace-sync' } as const
 export const ContainerKindSchema = z.enum(CONTAINER_KINDS)
 
-export const TeamParamsSchema = z.object({ teamId: z.string().min(1).max(64) })
+export const TeamParamsSchema = z.object({
+  teamId: z.string().regex(/^[A-Za-z0-9_-]{1,64}$/, 'must be 1 to 64 letters, digits, "_" or "-"'),
+})
 
 /** Unknown fields are ignored. Another team's id is 403, another repository than the team's 409. */
 export const CreateEnvironmentBodySchema = z.object({

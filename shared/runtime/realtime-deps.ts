@@ -38,10 +38,12 @@ const log: Log = {
   error: (message, fields) => logger.error(message, fields),
 }
 
+export const newRandomId = (): string => randomBytes(ID_BYTES).toString('base64url')
+
 const base = {
   clock: systemClock,
   log,
-  newId: () => randomBytes(ID_BYTES).toString('base64url'),
+  newId: newRandomId,
   sleep: (ms: number) => sleep(ms),
 } as const
 

@@ -16,6 +16,7 @@ import type { EnvironmentRef } from '../environments/schema.ts'
 import { isFinal } from '../environments/transitions.ts'
 import { Conflict, FileTooLarge, NotFound, Unavailable, WorkspaceFailed } from '../errors.ts'
 import { dropConnection, postToLink } from '../realtime/link-input.ts'
+import type { TeamRequest } from '../teams/operations.ts'
 import type { TeamEnvironment } from '../teams/schema.ts'
 import { syncIdOf } from '../teams/sync-record.ts'
 import { encodedLength } from '../terminal/split.ts'
@@ -45,22 +46,23 @@ export type FilesResult<O extends FilesRequest['op']> = z.infer<(typeof RESULTS)
  * `FILES_PATIENCE_MS`, and what `refusalOf` makes of sync's refusal.
  */
 export async function askSync<R extends FilesRequest>(
-  teamId: string,
+  asker: TeamRequest,
   request: R,
   deps: FilesDeps,
 ): Promise<FilesResult<R['op']>> {
+  const { teamId } = asker
   if (request.op === 'write' && Buffer.byteLength(request.content) > MAX_FILE_BYTES) {
     throw new FileTooLarge(`A file may have ${MAX_FILE_BYTES} bytes; this is larger`)
   }
   const team = await deps.teamOf(teamId)
   if (!team) throw new NotFound('Your team has no workspace yet; it is made with the first agent')
-  if (team.status === 'removing') throw new Conflict("The team's environment is being removed")
+  if (team.status === 'removing') throw isBeingRemoved()
   const startedAt = deps.clock.now()
   const ref = { teamId, id: syncIdOf(team) }
   const requestId = deps.newId()
   const message = { requestId, text: JSON.stringify(request) }
   const [text] = await Promise.all([
-    exchange(team, ref, message, startedAt.getTime() + FILES_PATIENCE_MS, deps),
+    exchange(asker, ref, message, startedAt.getTime() + FILES_PATIENCE_MS, deps),
     noteUse(team, startedAt, deps),
   ])
   return resultOf(request.op, text, ref, deps) as FilesResult<R['op']>
@@ -70,7 +72,7 @@ export async function askSync<R extends FilesRequest>(
 async function noteUse(team: TeamEnvironment, now: Date, deps: FilesDeps): Promise<void> {
   if (now.getTime() - Date.parse(team.lastUsedAt) < TOUCH_EVERY_MS) return
   try {
-    await deps.touch(team)
+    await deps.touch(team.teamId)
   } catch (error) {
     deps.log.warn('Use of files not noted', { teamId: team.teamId, error })
   }
@@ -83,7 +85,7 @@ interface Message {
 
 /** The text of the answer. @throws Unavailable when there is none until `until` (ms). */
 async function exchange(
-  team: TeamEnvironment,
+  asker: TeamRequest,
   ref: EnvironmentRef,
   { requestId, text }: Message,
   until: number,
@@ -93,7 +95,7 @@ async function exchange(
   if (!parts) throw new FileTooLarge('The file takes too much room when it is sent to the workspace')
   await deps.answers.expect(ref, requestId, deps.clock.now())
   for (;;) {
-    const connectionId = await linkOf(team, ref, until, deps)
+    const connectionId = await linkOf(asker, ref, until, deps)
     const outcome = await postAll(connectionId, parts, deps)
     if (outcome === 'sent') return answerTo(ref, requestId, until, deps)
     if (outcome === 'full')
@@ -116,13 +118,13 @@ async function postAll(
 }
 
 /** The connection of sync's link; wakes sync up, and waits for it. @throws Unavailable saying what sync is doing. */
-async function linkOf(team: TeamEnvironment, ref: EnvironmentRef, until: number, deps: FilesDeps): Promise<string> {
+async function linkOf(asker: TeamRequest, ref: EnvironmentRef, until: number, deps: FilesDeps): Promise<string> {
   const now = await deps.links.get(ref)
   if (now?.connectionId !== undefined) return now.connectionId
   const record = await deps.environments.get(ref)
   const isAsleep = !record || isFinal(record.status) || record.status === 'stopping'
   if (isAsleep && record?.stopRequest?.userId !== undefined && !record.restart) throw stoppedByMember()
-  if (isAsleep) await deps.wake(team)
+  if (isAsleep && (await deps.wake(asker)) === undefined) throw isBeingRemoved()
   const connectionId = await waitFor(async () => (await deps.links.get(ref))?.connectionId, until, deps)
   if (connectionId !== undefined) return connectionId
   if (isAsleep)
@@ -133,6 +135,8 @@ async function linkOf(team: TeamEnvironment, ref: EnvironmentRef, until: number,
         retryAfterSeconds: 10,
       })
 }
+
+const isBeingRemoved = (): Conflict => new Conflict("The team's environment is being removed")
 
 /** An editor that is open somewhere must not undo what a member has decided. */
 const stoppedByMember = (): Conflict =>

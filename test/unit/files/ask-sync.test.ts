@@ -16,6 +16,7 @@ import { VirtualTime } from '../realtime/support/virtual-time.ts'
 const INCARNATION = '0198c0de-0000-7000-8000-000000000001'
 const REF = { teamId: 'team-1', id: syncIdOf({ teamId: 'team-1', incarnation: INCARNATION }) }
 
+const ASKER = { teamId: 'team-1', by: { userId: 'user-1', userName: 'Ann' }, correlationId: 'c-1' }
 const READ: FilesRequest = { op: 'read', branch: 'main', path: 'src/a.ts' }
 const READ_RESULT = { path: 'src/a.ts', content: 'x', isBinary: false, size: 1 }
 
@@ -95,13 +96,13 @@ function bench({
         lastUsedAt: time.now().toISOString(),
         ...team,
       } as TeamEnvironment),
-    wake: async () => void state.wakes++,
+    wake: async () => ++state.wakes,
     touch: async () => void state.touches++,
   }
   async function ask<R extends FilesRequest>(request: R) {
     if (isConnected) await connect('c-1')
     let settled: { value: unknown } | { error: unknown } | undefined
-    askSync('team-1', request, deps).then(
+    askSync(ASKER, request, deps).then(
       (value) => {
         settled = { value }
       },
@@ -150,6 +151,7 @@ describe('the files API', () => {
       wake: async () => {
         state.wakes++
         void time.sleep(3000).then(() => connect('c-1'))
+        return {}
       },
     })
     expect(await ask(READ)).toEqual(READ_RESULT)
@@ -246,6 +248,10 @@ describe('the files API', () => {
     expect(await refusal()).toMatchObject({ status: 404 })
     const removing = bench({ team: { status: 'removing' } })
     expect(await removing.refusal()).toMatchObject({ status: 409 })
+    // Between the two looks.
+    const gone = bench({ status: 'completed', isConnected: false })
+    Object.assign(gone.deps, { wake: async () => undefined })
+    expect(await gone.refusal()).toMatchObject({ status: 409 })
     expect([...state.posts, ...removing.state.posts]).toEqual([])
   })
 
