@@ -25,9 +25,9 @@ export default {
     ),
     forbid(
       'contracts-are-pure',
-      'Contracts are data and zod: infra loads them at synth time.',
+      'Contracts are data and zod, checks of addresses among them: infra loads them at synth time.',
       { path: '^shared/contracts/' },
-      { pathNot: ['^shared/contracts/', '(^|/)node_modules/zod/'] },
+      { pathNot: ['^shared/contracts/', '(^|/)node_modules/(zod|ipaddr\\.js)/'] },
     ),
     forbid(
       'domain-knows-no-aws',
@@ -76,6 +76,18 @@ export default {
       'A container is hostile ground: it gets the link protocol and nothing else.',
       { path: '^container-images/[^/]+/src/' },
       ownExcept('container-images', 'shared/contracts'),
+    ),
+    forbid(
+      'images-stand-alone',
+      'An image holds its own program and what is common to all of them.',
+      { path: '^container-images/([^/]+)/' },
+      { path: '^container-images/', pathNot: '^container-images/($1|common)/' },
+    ),
+    forbid(
+      'common-knows-no-image',
+      'What all images share belongs to none of them.',
+      { path: '^container-images/common/' },
+      { path: '^container-images/', pathNot: '^container-images/common/' },
     ),
     forbid(
       'local-sees-contracts',

@@ -28,6 +28,8 @@ const StageFields = z.strictObject({
   logLevel: z.enum(['DEBUG', 'INFO', 'WARN', 'ERROR']),
   agentArchitecture: z.enum(['X86_64', 'ARM64']),
   taskCapacityProvider: z.enum(['FARGATE', 'FARGATE_SPOT']),
+  /** Repositories on addresses of the machine itself, over http too: for the one-machine runtime, where they are a developer's own. */
+  allowLoopbackRepositories: z.boolean(),
   /** Requests per second and burst of each of the two APIs; the account's own limit is 10,000/s (2,500 in many regions). */
   throttle: z.strictObject({ rate: z.number().int().positive(), burst: z.number().int().positive() }),
   /** Gets the alarms by mail; the address confirms the subscription itself. */
@@ -52,12 +54,13 @@ const base = {
   logLevel: 'INFO',
   agentArchitecture: 'X86_64',
   taskCapacityProvider: 'FARGATE',
+  allowLoopbackRepositories: false,
   throttle: { rate: 500, burst: 1000 },
 } as const satisfies Partial<z.input<typeof StageConfigSchema>>
 
 /** `local` is the stage the one-machine runtime synthesizes. */
 export const stages = {
-  local: { ...base, stage: 'local', throttle: { rate: 10_000, burst: 5_000 } },
+  local: { ...base, stage: 'local', allowLoopbackRepositories: true, throttle: { rate: 10_000, burst: 5_000 } },
   dev: { ...base, stage: 'dev', logLevel: 'DEBUG', taskCapacityProvider: 'FARGATE_SPOT' },
   production: {
     ...base,

@@ -9,6 +9,7 @@ import { EdgeStack } from './stacks/edge-stack.ts'
 import { NetworkStack } from './stacks/network-stack.ts'
 import { ObservabilityStack } from './stacks/observability-stack.ts'
 import { RealtimeStack } from './stacks/realtime-stack.ts'
+import { WorkspaceStack } from './stacks/workspace-stack.ts'
 
 /** Adds the stacks of one stage to an app. Each takes only from those before it, so no two ever wait for each other (ADR-010). */
 export function addControlPlane(
@@ -21,16 +22,18 @@ export function addControlPlane(
   const deployment: Deployment = { config, ...directories, alarmTopic: observability.alarmTopic }
   const data = new DataStack(app, id('data'), { deployment })
   const network = new NetworkStack(app, id('network'), { deployment })
+  const workspace = new WorkspaceStack(app, id('workspace'), { deployment, network })
   const realtime = new RealtimeStack(app, id('realtime'), { deployment, data: data.resources })
   const compute = new ComputeStack(app, id('compute'), {
     deployment,
     data: data.resources,
     sockets: realtime.resources,
     network,
+    workspace: workspace.resources,
   })
   const api = new ApiStack(app, id('api'), { deployment, data: data.resources, sockets: realtime.resources })
   const edge = new EdgeStack(app, id('edge'), { deployment, httpApiId: api.httpApiId, sockets: realtime.resources })
-  const stacks = { observability, data, network, realtime, compute, api, edge }
+  const stacks = { observability, data, network, workspace, realtime, compute, api, edge }
   for (const stack of Object.values(stacks)) {
     Tags.of(stack).add('application', 'covibes-control-plane')
     Tags.of(stack).add('stage', config.stage)

@@ -3,63 +3,13 @@
  * where a function gets either; `*` stands in a resource only with a reason beside it.
  */
 import { ArnFormat, type Stack } from 'aws-cdk-lib'
-import type { WebSocketStage } from 'aws-cdk-lib/aws-apigatewayv2'
-import type { TableV2 } from 'aws-cdk-lib/aws-dynamodb'
-import type { Cluster, FargateTaskDefinition } from 'aws-cdk-lib/aws-ecs'
-import type { EventBus } from 'aws-cdk-lib/aws-events'
 import { PolicyStatement } from 'aws-cdk-lib/aws-iam'
-import type { ISecret } from 'aws-cdk-lib/aws-secretsmanager'
-import type { Queue } from 'aws-cdk-lib/aws-sqs'
-import type * as z from 'zod'
-import type { Capability, capabilityEnv, FunctionId, functions } from '../shared/contracts/functions.ts'
+import type { Capability, FunctionId, functions } from '../shared/contracts/functions.ts'
 import { tables } from '../shared/contracts/tables.ts'
+import { TEAM_SECRETS } from '../shared/contracts/team-resources.ts'
 import type { StageConfig } from './config.ts'
-
-export type TableId = keyof typeof tables
-
-/** A secret of this app or an imported one. */
-export type SecretReference = Pick<ISecret, 'secretArn'>
-
-export interface DataResources {
-  readonly config: StageConfig
-  readonly tables: Readonly<Record<TableId, TableV2>>
-  readonly workQueue: Queue
-  readonly eventBus: EventBus
-  readonly jwtSecret: SecretReference
-  readonly linkSecret: SecretReference
-  /** Prefix of the names of the teams' secrets, without a slash at the end. */
-  readonly teamSecretsPrefix: string
-}
-export interface SocketResources {
-  readonly socketStage: WebSocketStage
-}
-export interface TaskResources {
-  readonly cluster: Cluster
-  readonly agentTask: {
-    readonly definition: FargateTaskDefinition
-    readonly family: string
-    readonly container: string
-  }
-  readonly placement: {
-    readonly subnetIds: readonly string[]
-    readonly securityGroupIds: readonly string[]
-    readonly publicIp: boolean
-  }
-}
-
-export interface Permission {
-  readonly actions: readonly string[]
-  readonly resources: readonly string[]
-  readonly conditions?: Readonly<Record<string, Readonly<Record<string, unknown>>>>
-  /** Why a resource of it holds a `*`. */
-  readonly wildcard?: string
-}
-
-export interface Grant<C extends Capability = Capability> {
-  readonly environment: z.input<(typeof capabilityEnv)[C]>
-  /** `stack` is the function's own: the account and region of ARNs. */
-  readonly permissions: (stack: Stack) => readonly Permission[]
-}
+import type { DataResources, Grant, Permission, SocketResources, TableId } from './resources.ts'
+import { readTasks, runTasks, stopTasks, teamResources } from './task-grants.ts'
 
 const READ = ['dynamodb:GetItem', 'dynamodb:BatchGetItem', 'dynamodb:Query']
 /** A transaction is authorized by the actions of its parts, so TransactWriteItems needs no action of its own. */
@@ -131,52 +81,10 @@ export const grants = {
       },
     ],
   }),
-  runTasks: ({ config, cluster, agentTask, placement }: TaskResources & DataResources): Grant<'runTasks'> => ({
-    environment: {
-      CLUSTER_ARN: cluster.clusterArn,
-      AGENT_TASK_DEFINITION: agentTask.definition.taskDefinitionArn,
-      AGENT_CONTAINER: agentTask.container,
-      TASK_SUBNETS: placement.subnetIds.join(','),
-      TASK_SECURITY_GROUPS: placement.securityGroupIds.join(','),
-      TASK_PUBLIC_IP: placement.publicIp ? 'ENABLED' : 'DISABLED',
-      TASK_CAPACITY_PROVIDER: config.taskCapacityProvider,
-    },
-    permissions: (stack) => [
-      {
-        actions: ['ecs:RunTask'],
-        resources: [
-          stack.formatArn({ service: 'ecs', resource: 'task-definition', resourceName: `${agentTask.family}:*` }),
-        ],
-        conditions: inCluster(cluster),
-        wildcard:
-          'Every revision of the one task definition family: a deployment makes a new one while starts are under way.',
-      },
-      // RunTask copies the tags of the task definition to the task, which is an action of its own (ECS: "Tagging resources on creation").
-      onTasks(stack, ['ecs:TagResource'], cluster, { StringEquals: { 'ecs:CreateAction': 'RunTask' } }),
-      {
-        actions: ['iam:PassRole'],
-        resources: [agentTask.definition.taskRole.roleArn, agentTask.definition.obtainExecutionRole().roleArn],
-        conditions: { StringEquals: { 'iam:PassedToService': 'ecs-tasks.amazonaws.com' } },
-      },
-    ],
-  }),
-  stopTasks: ({ cluster }: TaskResources): Grant<'stopTasks'> => ({
-    environment: { CLUSTER_ARN: cluster.clusterArn },
-    permissions: (stack) => [onTasks(stack, ['ecs:StopTask'], cluster)],
-  }),
-  readTasks: ({ cluster }: TaskResources): Grant<'readTasks'> => ({
-    environment: { CLUSTER_ARN: cluster.clusterArn },
-    permissions: (stack) => [
-      onTasks(stack, ['ecs:DescribeTasks'], cluster),
-      {
-        actions: ['ecs:ListTasks'],
-        resources: ['*'],
-        conditions: inCluster(cluster),
-        wildcard:
-          'ListTasks has no resource for Fargate tasks (only container instances); the cluster is its condition.',
-      },
-    ],
-  }),
+  runTasks,
+  stopTasks,
+  readTasks,
+  teamResources,
   jwtSecret: ({ jwtSecret }: DataResources): Grant<'jwtSecret'> => ({
     environment: { JWT_SECRET_ID: jwtSecret.secretArn },
     permissions: () => [{ actions: ['secretsmanager:GetSecretValue'], resources: [jwtSecret.secretArn] }],
@@ -185,26 +93,34 @@ export const grants = {
     environment: { LINK_SECRET_ID: linkSecret.secretArn },
     permissions: () => [{ actions: ['secretsmanager:GetSecretValue'], resources: [linkSecret.secretArn] }],
   }),
+  internalApiSecret: ({ internalApiSecret }: DataResources): Grant<'internalApiSecret'> => ({
+    environment: { INTERNAL_API_SECRET_ID: internalApiSecret.secretArn },
+    permissions: () => [{ actions: ['secretsmanager:GetSecretValue'], resources: [internalApiSecret.secretArn] }],
+  }),
   modelKeys: ({ config, teamSecretsPrefix }: DataResources): Grant<'modelKeys'> => ({
     environment: {
       TEAM_SECRETS_PREFIX: teamSecretsPrefix,
       ...(config.modelBaseUrl === undefined ? {} : { MODEL_BASE_URL: config.modelBaseUrl }),
     },
     permissions: (stack) => [
-      {
-        actions: ['secretsmanager:GetSecretValue'],
-        resources: [
-          stack.formatArn({
-            service: 'secretsmanager',
-            resource: 'secret',
-            // Secrets Manager appends a hyphen and six characters of its own to every name.
-            resourceName: `${teamSecretsPrefix}/*/model-key-??????`,
-            arnFormat: ArnFormat.COLON_RESOURCE_NAME,
-          }),
-        ],
-        wildcard: 'One secret a team, made by operators at run time; the rest of the name is fixed.',
-      },
+      onTeamSecrets(stack, teamSecretsPrefix, 'secretsmanager:GetSecretValue', [TEAM_SECRETS.modelKey]),
     ],
+  }),
+  gitCredentials: ({ config, teamSecretsPrefix }: DataResources): Grant<'gitCredentials'> => ({
+    environment: { TEAM_SECRETS_PREFIX: teamSecretsPrefix, ...loopback(config) },
+    permissions: (stack) => [
+      onTeamSecrets(stack, teamSecretsPrefix, 'secretsmanager:GetSecretValue', [TEAM_SECRETS.gitCredentials]),
+    ],
+  }),
+  teamSecrets: ({ teamSecretsPrefix }: DataResources): Grant<'teamSecrets'> => ({
+    environment: { TEAM_SECRETS_PREFIX: teamSecretsPrefix },
+    permissions: (stack) => [
+      onTeamSecrets(stack, teamSecretsPrefix, 'secretsmanager:DeleteSecret', Object.values(TEAM_SECRETS)),
+    ],
+  }),
+  repositories: ({ config }: DataResources): Grant<'repositories'> => ({
+    environment: loopback(config),
+    permissions: nothing,
   }),
   existingServer: ({ config }: DataResources): Grant<'existingServer'> => ({
     environment: config.legacyApiUrl === undefined ? {} : { LEGACY_API_URL: config.legacyApiUrl },
@@ -212,22 +128,24 @@ export const grants = {
   }),
 } as const satisfies { [C in Capability]: (resources: never) => Grant<C> }
 
-function inCluster(cluster: Cluster) {
-  return { ArnEquals: { 'ecs:cluster': cluster.clusterArn } }
+function loopback({ allowLoopbackRepositories }: StageConfig): Grant<'repositories'>['environment'] {
+  return { ALLOW_LOOPBACK_REPOSITORIES: allowLoopbackRepositories ? 'true' : 'false' }
 }
 
-/** Actions on the tasks of one cluster: by their ARNs, which name it, and by the condition unless another one is given. */
-function onTasks(
-  stack: Stack,
-  actions: readonly string[],
-  cluster: Cluster,
-  conditions: NonNullable<Permission['conditions']> = inCluster(cluster),
-): Permission {
+/** An action on the secrets of these names of all teams. */
+function onTeamSecrets(stack: Stack, prefix: string, action: string, names: readonly string[]): Permission {
   return {
-    actions,
-    resources: [stack.formatArn({ service: 'ecs', resource: 'task', resourceName: `${cluster.clusterName}/*` })],
-    conditions,
-    wildcard: 'Task ids are made by ECS at run time; the cluster is fixed.',
+    actions: [action],
+    resources: names.map((name) =>
+      stack.formatArn({
+        service: 'secretsmanager',
+        resource: 'secret',
+        // Secrets Manager appends a hyphen and six characters of its own to every name.
+        resourceName: `${prefix}/*/${name}-??????`,
+        arnFormat: ArnFormat.COLON_RESOURCE_NAME,
+      }),
+    ),
+    wildcard: 'Secrets of teams, made by operators at run time; the rest of the name is fixed.',
   }
 }
 

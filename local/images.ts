@@ -2,12 +2,7 @@ import { existsSync, readFileSync } from 'node:fs'
 import { dirname, join } from 'node:path'
 import * as z from 'zod'
 import type { CloudAssembly } from './assembly/cloud-assembly.ts'
-
-export interface LocalImage {
-  /** Where the process starts. */
-  readonly directory: string
-  readonly entryPoint: readonly string[]
-}
+import type { LocalImage } from './ecs/environment.ts'
 
 const PackageSchema = z.object({ main: z.string().min(1) })
 

@@ -12,11 +12,15 @@ import { type CloudAssembly, loadAssembly } from './assembly/cloud-assembly.ts'
 import type { AwsCall, Disturbance } from './common/aws-json-server.ts'
 import { closeServer, listen } from './common/listen.ts'
 import { createDynamoDb, type DynamoDb } from './dynamodb/dynamodb.ts'
+import type { ContainerBackend } from './ecs/backend.ts'
 import { createEcs, type Ecs, type EcsOptions } from './ecs/ecs.ts'
+import { createProcessBackend } from './ecs/process-backend.ts'
 import { createFrontDoor, type FrontDoorOptions } from './edge/front-door.ts'
+import { createEfs, type Efs } from './efs/efs.ts'
 import { createEventBridge, type EventBridge } from './eventbridge/eventbridge.ts'
 import { createFaults, type Faults } from './faults/faults.ts'
 import { createHttpApi } from './http-api/http-api.ts'
+import { createIam, type Iam } from './iam/iam.ts'
 import { imagesOf } from './images.ts'
 import { type FunctionConfiguration, functionsOf } from './lambda/function-configuration.ts'
 import { createLambda, type Lambda } from './lambda/lambda.ts'
@@ -40,6 +44,10 @@ export interface RuntimeOptions {
   /** Sees what goes over the wire where others could read it: calls to AWS, events of ECS, messages into queues. */
   readonly onTraffic?: (where: string, content: string) => void
   readonly latencies?: EcsOptions['latencies']
+  /** How containers run; as processes of this machine unless given. Closed with the runtime. */
+  readonly backend?: ContainerBackend
+  /** Other services see a new role this long after it was made; 0 by default. */
+  readonly rolePropagationMs?: number
   readonly webSocket?: Pick<WebSocketApiOptions, 'idleTimeoutMs' | 'maxDurationMs' | 'maxBufferedBytes' | 'jitterMs'>
   /** Answers for the frontend's bucket; without it the bucket is empty. */
   readonly frontend?: FrontDoorOptions['frontend']
@@ -55,6 +63,8 @@ export interface Runtime {
   readonly lambda: Lambda
   readonly dynamodb: DynamoDb
   readonly ecs: Ecs
+  readonly efs: Efs
+  readonly iam: Iam
   readonly eventBridge: EventBridge
   readonly sqs: Sqs
   readonly webSockets: WebSocketApi
@@ -152,10 +162,16 @@ export async function startRuntime(options: RuntimeOptions): Promise<Runtime> {
         scheduleRate: options.scheduleRate ?? 1,
       }),
     )
+    const shared = { resources: assembly.resources, stateDir: options.stateDir, onRequest }
+    const iam = started('stores', await createIam({ ...shared, propagationMs: options.rolePropagationMs ?? 0 }))
+    const efs = started('stores', await createEfs({ ...shared, allows: iam.allows }))
     const ecs = await createEcs({
       resources: assembly.resources,
       stateDir: options.stateDir,
-      images: imagesOf(assembly),
+      backend:
+        options.backend ?? (await createProcessBackend({ stateDir: options.stateDir, images: imagesOf(assembly) })),
+      mountEfs: efs.mount,
+      canAssumeRole: (roleArn, clusterArn) => iam.canAssume(roleArn, 'ecs-tasks.amazonaws.com', sourceOf(clusterArn)),
       secret: async (valueFrom) => secrets.value(valueFrom),
       onEvent: (event) => {
         traffic('event', event)
@@ -172,7 +188,9 @@ export async function startRuntime(options: RuntimeOptions): Promise<Runtime> {
     const endpoints = {
       AWS_ENDPOINT_URL_DYNAMODB: dynamodb.url,
       AWS_ENDPOINT_URL_ECS: ecs.url,
+      AWS_ENDPOINT_URL_EFS: efs.url,
       AWS_ENDPOINT_URL_EVENTBRIDGE: eventBridge.url,
+      AWS_ENDPOINT_URL_IAM: iam.url,
       AWS_ENDPOINT_URL_SECRETS_MANAGER: secrets.url,
       AWS_ENDPOINT_URL_SQS: sqs.url,
     }
@@ -215,6 +233,8 @@ export async function startRuntime(options: RuntimeOptions): Promise<Runtime> {
       lambda,
       dynamodb,
       ecs,
+      efs,
+      iam,
       eventBridge,
       sqs,
       webSockets,
@@ -233,6 +253,11 @@ export async function startRuntime(options: RuntimeOptions): Promise<Runtime> {
     cleanups.push({ phase: 'doors', close: () => closeServer(server, 500) })
     return { server, url }
   }
+}
+
+/** What ECS tells when it takes on a role. Source: ECS guide `task-iam-roles.html`, the confused deputy. */
+function sourceOf(clusterArn: string): Record<string, string> {
+  return { 'aws:SourceAccount': clusterArn.split(':')[4] ?? '', 'aws:SourceArn': clusterArn }
 }
 
 /** The browser's one origin is the template's distribution. */

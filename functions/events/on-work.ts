@@ -4,20 +4,26 @@ import { startEnvironment, stopEnvironment } from '../../shared/domain/environme
 import { EVERYTHING } from '../../shared/domain/realtime/batch.ts'
 import { deliver } from '../../shared/domain/realtime/deliver.ts'
 import { closeUnauthenticated, openSocket } from '../../shared/domain/realtime/engine.ts'
+import { stopSyncLast } from '../../shared/domain/teams/operations.ts'
+import { removeTeamStep } from '../../shared/domain/teams/removal.ts'
 import { queueHandler } from '../../shared/runtime/async-handlers.ts'
 import { deliveryDeps } from '../../shared/runtime/realtime-deps.ts'
-import { startDeps } from '../../shared/runtime/task-deps.ts'
+import { workDeps } from '../../shared/runtime/task-deps.ts'
 
 const env = functionEnv('on-work', process.env)
-const starting = startDeps(env)
+const working = workDeps(env)
 const delivering = deliveryDeps(env)
 
 export const handler = queueHandler(WorkSchema, async (work) => {
   switch (work.kind) {
     case 'start-environment':
-      return startEnvironment(work, starting)
+      return startEnvironment(work, working)
     case 'stop-environment':
-      return stopEnvironment(work, starting)
+      return stopEnvironment(work, working)
+    case 'stop-team':
+      return stopSyncLast(work, working)
+    case 'remove-team':
+      return removeTeamStep(work, working)
     case 'open-socket':
       return openSocket(work, delivering)
     case 'close-unauthenticated':

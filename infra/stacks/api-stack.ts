@@ -17,7 +17,7 @@ import { accessLog } from '../constructs/access-log.ts'
 import { ALARM_PERIOD, alarm } from '../constructs/alarm.ts'
 import { ControlPlaneFunction } from '../constructs/control-plane-function.ts'
 import { type Deployment, physicalName } from '../deployment.ts'
-import type { DataResources, SocketResources } from '../grants.ts'
+import type { DataResources, SocketResources } from '../resources.ts'
 
 export interface ApiStackProps {
   readonly deployment: Deployment
@@ -29,6 +29,15 @@ export interface ApiStackProps {
 const AUTHORIZER_CACHE = Duration.seconds(60)
 /** Answers of status 5xx in one alarm window. */
 const SERVER_ERRORS = 5
+
+/** Why no authorizer of the gateway stands before a route. */
+const WITHOUT_AUTHORIZER: Readonly<Record<Exclude<Route['auth'], 'user'>, (route: Route) => string>> = {
+  none: ({ summary }) => `Open by contract: ${summary}`,
+  signature: () =>
+    'The handler checks the signature, which is over method, path, body and time; an authorizer sees no body.',
+  member: () =>
+    "The handler checks the token: the same request of a team that is not on containers is the existing server's to judge.",
+}
 
 /** The HTTP API: exactly the routes of shared/contracts/routes.ts, and its `$default` for what is the existing server's. */
 export class ApiStack extends Stack {
@@ -82,8 +91,8 @@ export class ApiStack extends Stack {
         integration,
         authorizer: route.auth === 'user' ? user : new HttpNoneAuthorizer(),
       })
-      if (route.auth === 'none') {
-        for (const open of added) acknowledge(open, { 'AwsSolutions-APIG4': `Open by contract: ${route.summary}` })
+      if (route.auth !== 'user') {
+        for (const open of added) acknowledge(open, { 'AwsSolutions-APIG4': WITHOUT_AUTHORIZER[route.auth](route) })
       }
     }
     const forwarded = new HttpRoute(this, 'Default', {

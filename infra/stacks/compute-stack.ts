@@ -9,14 +9,16 @@ import { ECS_TASK_STATE_CHANGE } from '../../shared/contracts/domain-events.ts'
 import { AgentTask } from '../constructs/agent-task.ts'
 import { ControlPlaneFunction } from '../constructs/control-plane-function.ts'
 import { EveryMinute } from '../constructs/schedule.ts'
+import { SyncTask } from '../constructs/sync-task.ts'
 import type { Deployment } from '../deployment.ts'
-import type { DataResources, SocketResources, TaskResources } from '../grants.ts'
+import type { DataResources, SocketResources, TaskResources, WorkspaceResources } from '../resources.ts'
 
 export interface ComputeStackProps {
   readonly deployment: Deployment
   readonly data: DataResources
   readonly sockets: SocketResources
   readonly network: { readonly vpc: IVpc; readonly placement: TaskResources['placement'] }
+  readonly workspace: WorkspaceResources
 }
 
 /** Messages of one call: few, because a start may wait 8 s for RunTask and the others of its batch with it. */
@@ -29,15 +31,19 @@ const WORK_CONCURRENCY = 20
  * changes with every revision, and CloudFormation refuses to change an exported value that is in use (ADR-010).
  */
 export class ComputeStack extends Stack {
-  constructor(scope: Construct, id: string, { deployment, data, sockets, network }: ComputeStackProps) {
-    super(scope, id, { description: 'Covibes control plane: cluster, agent task, and the functions that run it' })
+  constructor(scope: Construct, id: string, { deployment, data, sockets, network, workspace }: ComputeStackProps) {
+    super(scope, id, { description: 'Covibes control plane: cluster, tasks, and the functions that run them' })
     const cluster = new Cluster(this, 'Cluster', {
       vpc: network.vpc,
       containerInsightsV2: ContainerInsights.ENABLED,
       enableFargateCapacityProviders: true,
     })
-    const { task } = new AgentTask(this, 'AgentTask', { deployment, linkUrl: sockets.socketStage.url })
-    const resources = { ...data, ...sockets, cluster, agentTask: task, placement: network.placement }
+    const linkUrl = sockets.socketStage.url
+    const tasks = {
+      agent: new AgentTask(this, 'AgentTask', { deployment, linkUrl }).task,
+      sync: new SyncTask(this, 'SyncTask', { deployment, linkUrl }).task,
+    }
+    const resources = { ...data, ...sockets, ...workspace, cluster, tasks, placement: network.placement }
 
     const onWork = new ControlPlaneFunction(this, 'on-work', { deployment, resources })
     onWork.lambda.addEventSource(

@@ -18,7 +18,7 @@ import { acknowledge } from '../acknowledge.ts'
 import { ALARM_PERIOD, alarm } from '../constructs/alarm.ts'
 import { DeadLetterQueue } from '../constructs/dead-letter-queue.ts'
 import { type Deployment, physicalName, removalPolicy } from '../deployment.ts'
-import type { DataResources, SecretReference, TableId } from '../grants.ts'
+import type { DataResources, SecretReference, TableId } from '../resources.ts'
 
 export interface DataStackProps {
   readonly deployment: Deployment
@@ -49,11 +49,16 @@ export class DataStack extends Stack {
       }),
       jwtSecret: this.jwtSecret(config),
       linkSecret: this.linkSecret(config),
+      internalApiSecret: this.internalApiSecret(config),
       teamSecretsPrefix: `covibes/${config.stage}/teams`,
     }
     const { flags } = this.resources.tables
     new CfnOutput(this, 'FlagsTable', { value: flags.tableName, description: "Operators edit the teams' flags here" })
     new CfnOutput(this, 'JwtSecretArn', { value: this.resources.jwtSecret.secretArn })
+    new CfnOutput(this, 'InternalApiSecretArn', {
+      value: this.resources.internalApiSecret.secretArn,
+      description: 'The existing server and operators sign requests of the internal API with it',
+    })
   }
 
   private table(id: string, name: TableId, config: DataResources['config']): TableV2 {
@@ -121,6 +126,21 @@ export class DataStack extends Stack {
     acknowledge(secret, {
       'AwsSolutions-SMG4':
         'Tickets live ten minutes and are void after first use; a leaked secret is replaced by hand.',
+    })
+    return secret
+  }
+
+  private internalApiSecret(config: DataResources['config']): SecretReference {
+    const secret = new Secret(this, 'InternalApiSecret', {
+      secretName: `covibes/${config.stage}/internal-api-secret`,
+      description:
+        'Requests of the internal API are signed with it. Random; the existing server and operators read it.',
+      generateSecretString: { passwordLength: 64, excludePunctuation: true },
+      removalPolicy: removalPolicy(config),
+    })
+    acknowledge(secret, {
+      'AwsSolutions-SMG4':
+        'Shared with the existing server, which takes a new value only when somebody gives it one; replaced by hand.',
     })
     return secret
   }

@@ -28,7 +28,7 @@ import { BlockPublicAccess, Bucket, BucketEncryption, type IBucket, ObjectOwners
 import type { Construct } from 'constructs'
 import { acknowledge } from '../acknowledge.ts'
 import { type Deployment, removalPolicy } from '../deployment.ts'
-import type { SocketResources } from '../grants.ts'
+import type { SocketResources } from '../resources.ts'
 
 export interface EdgeStackProps {
   readonly deployment: Deployment

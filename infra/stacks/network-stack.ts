@@ -3,6 +3,7 @@ import {
   FlowLogDestination,
   GatewayVpcEndpointAwsService,
   IpAddresses,
+  type ISubnet,
   type IVpc,
   SecurityGroup,
   SubnetType,
@@ -10,7 +11,7 @@ import {
 } from 'aws-cdk-lib/aws-ec2'
 import type { Construct } from 'constructs'
 import { type Deployment, logGroup } from '../deployment.ts'
-import type { TaskResources } from '../grants.ts'
+import type { TaskResources } from '../resources.ts'
 
 export interface NetworkStackProps {
   readonly deployment: Deployment
@@ -23,6 +24,8 @@ export interface NetworkStackProps {
 export class NetworkStack extends Stack {
   readonly vpc: IVpc
   readonly placement: TaskResources['placement']
+  /** The subnets of `placement`. */
+  readonly taskSubnets: readonly ISubnet[]
 
   constructor(scope: Construct, id: string, { deployment }: NetworkStackProps) {
     super(scope, id, { description: 'Covibes control plane: the network that tasks run in' })
@@ -56,8 +59,9 @@ export class NetworkStack extends Stack {
       description: 'Agent tasks: nothing comes in, their links go out',
       allowAllOutbound: true,
     })
+    this.taskSubnets = behindNat ? vpc.privateSubnets : vpc.publicSubnets
     this.placement = {
-      subnetIds: (behindNat ? vpc.privateSubnets : vpc.publicSubnets).map((subnet) => subnet.subnetId),
+      subnetIds: this.taskSubnets.map((subnet) => subnet.subnetId),
       securityGroupIds: [tasks.securityGroupId],
       publicIp: !behindNat,
     }

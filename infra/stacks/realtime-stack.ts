@@ -11,7 +11,7 @@ import { accessLog } from '../constructs/access-log.ts'
 import { ControlPlaneFunction } from '../constructs/control-plane-function.ts'
 import { EveryMinute } from '../constructs/schedule.ts'
 import { type Deployment, physicalName } from '../deployment.ts'
-import type { DataResources, SocketResources } from '../grants.ts'
+import type { DataResources, SocketResources } from '../resources.ts'
 
 export interface RealtimeStackProps {
   readonly deployment: Deployment

@@ -133,10 +133,16 @@ const RULES: Readonly<Record<string, TypeRules>> = {
     ref: (id) => ruleResource(id).replace('/', '|'),
     attributes: { Arn: (id) => arn('events', `rule/${ruleResource(id)}`) },
   },
+  'AWS::IAM::ManagedPolicy': {
+    ref: (id) => arn('iam', `policy${id.property('Path') ?? '/'}${named('ManagedPolicyName', 128)(id)}`, ''),
+    attributes: {
+      PolicyArn: (id) => arn('iam', `policy${id.property('Path') ?? '/'}${named('ManagedPolicyName', 128)(id)}`, ''),
+    },
+  },
   'AWS::IAM::Role': {
     ref: named('RoleName', 64),
     attributes: {
-      Arn: (id) => arn('iam', `role/${named('RoleName', 64)(id)}`, ''),
+      Arn: (id) => arn('iam', `role${id.property('Path') ?? '/'}${named('RoleName', 64)(id)}`, ''),
       RoleId: (id) => `AROA${stableId(id, 17, 'base36').toUpperCase()}`,
     },
   },

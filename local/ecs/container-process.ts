@@ -1,5 +1,4 @@
 import { type ChildProcess, spawn } from 'node:child_process'
-import { createWriteStream, type WriteStream } from 'node:fs'
 import { constants } from 'node:os'
 import { type LineSplitter, splitLines } from './lines.ts'
 import { killRemains, processStart, signal } from './processes.ts'
@@ -13,7 +12,6 @@ export interface ContainerProcessOptions {
   readonly environment: Readonly<Record<string, string>>
   /** Those `NAME=value` in `environment` by which all its processes are found again. */
   readonly marks: readonly string[]
-  readonly logFile: string
   readonly onLine: (line: string, stream: 'stdout' | 'stderr') => void
 }
 
@@ -34,8 +32,6 @@ export interface ContainerProcess {
   kill(): Promise<void>
 }
 
-/** The log file of a container ends here; what follows goes to `onLine` only. */
-export const MAX_LOG_FILE_BYTES = 16 * 1_024 * 1_024
 /** How long output is awaited after the end, should someone else still hold the pipe. */
 const OUTPUT_GRACE_MS = 1_000
 
@@ -87,10 +83,8 @@ export async function startContainerProcess(options: ContainerProcessOptions): P
 }
 
 function captureOutput(child: ChildProcess, options: ContainerProcessOptions): { drained(): Promise<void> } {
-  const log = createWriteStream(options.logFile, { flags: 'a' })
-  log.on('error', (error) => options.onLine(`The log file ${options.logFile} failed: ${error.message}`, 'stderr'))
-  const stdout = capture(child.stdout, log, (line) => options.onLine(line, 'stdout'))
-  const stderr = capture(child.stderr, log, (line) => options.onLine(line, 'stderr'))
+  const stdout = capture(child.stdout, (line) => options.onLine(line, 'stdout'))
+  const stderr = capture(child.stderr, (line) => options.onLine(line, 'stderr'))
   const closed = new Promise<void>((resolve) => child.once('close', () => resolve()))
   return {
     async drained() {
@@ -104,16 +98,12 @@ function captureOutput(child: ChildProcess, options: ContainerProcessOptions): {
       stderr.end()
       child.stdout?.destroy()
       child.stderr?.destroy()
-      await new Promise<void>((resolve) => log.end(() => resolve()))
     },
   }
 }
 
-function capture(stream: ChildProcess['stdout'], log: WriteStream, onLine: (line: string) => void): LineSplitter {
+function capture(stream: ChildProcess['stdout'], onLine: (line: string) => void): LineSplitter {
   const lines = splitLines(onLine)
-  stream?.on('data', (chunk: Buffer) => {
-    if (log.bytesWritten + log.writableLength < MAX_LOG_FILE_BYTES) log.write(chunk)
-    lines.push(chunk)
-  })
+  stream?.on('data', (chunk: Buffer) => lines.push(chunk))
   return lines
 }

@@ -6,10 +6,10 @@ import {
   type Disturbance,
   type OnRequest,
 } from '../common/aws-json-server.ts'
+import { MountRefused, type MountRequest } from '../efs/mount.ts'
 import { createFaults, type Faults } from '../faults/faults.ts'
 import { createClusters } from './clusters.ts'
 import type { ServiceEvent } from './documents.ts'
-import { createLoopbackAddresses } from './loopback.ts'
 import { createMetadataEndpoint } from './metadata-endpoint.ts'
 import { ecsOperations } from './operations.ts'
 import { REASONS } from './reasons.ts'
@@ -19,21 +19,26 @@ import { createTaskDefinitions, type ResolvedResource } from './task-definitions
 import type { TaskHost } from './task-launch.ts'
 import { type Latencies, startTaskRun, type TaskRun } from './task-run.ts'
 import { openTaskStore } from './task-store.ts'
+import { createTokenBucket } from './token-bucket.ts'
 import type { Task, TaskDefinition } from './types.ts'
 
 /** What `createEcs` takes. */
-export interface EcsOptions extends Pick<TaskHost, 'stateDir' | 'images'> {
+export interface EcsOptions extends Pick<TaskHost, 'stateDir' | 'backend'> {
   /** The template's clusters, capacity provider associations and task definitions; others are passed over. */
   readonly resources: readonly ResolvedResource[]
   /** Gets every "ECS Task State Change" event, as the default event bus would. */
   readonly onEvent: (event: ServiceEvent) => void
   readonly secret?: TaskHost['secret']
-  readonly efsDirectory?: TaskHost['efsDirectory']
+  readonly mountEfs?: TaskHost['mountEfs']
+  /** Whether ECS may take on a task's role for a task of this cluster; without it every role will do. */
+  readonly canAssumeRole?: (roleArn: string, clusterArn: string) => boolean
   readonly onLog?: TaskHost['onLog']
   readonly faults?: Faults
   /** Sees each call before the faults do. */
   readonly onRequest?: OnRequest
   readonly latencies?: Partial<Latencies>
+  /** How many RegisterTaskDefinition calls are taken at once, and how many more each second; default 20 and 1. */
+  readonly registrationRate?: { readonly burst: number; readonly perSecond: number }
   /** Default an hour. */
   readonly stoppedRetentionMs?: number
   /** Default 100. */
@@ -61,17 +66,19 @@ export interface Ecs {
 
 const DEFAULT_LATENCIES: Latencies = { provisioningMs: 150, pendingMs: 150, deactivatingMs: 0, deprovisioningMs: 50 }
 const HOUR_MS = 3_600_000
+/** Source: the quota "RegisterTaskDefinition", https://docs.aws.amazon.com/general/latest/gr/ecs-service.html */
+const REGISTRATION_RATE = { burst: 20, perSecond: 1 }
 
 /**
- * An Amazon ECS endpoint for Fargate tasks that run as processes of this machine. State lives in `<stateDir>/ecs.json`
+ * An Amazon ECS endpoint for Fargate tasks that run on this machine, as the backend says. State lives in `<stateDir>/ecs.json`
  * and `<stateDir>/tasks/`; only one endpoint may use a folder at a time.
  */
 export async function createEcs(options: EcsOptions): Promise<Ecs> {
   const now = Date.now
   const faults = options.faults ?? createFaults()
   const onDefect = options.onDefect ?? ((error: unknown) => console.error('The local ecs failed:', error))
-  const addresses = await createLoopbackAddresses(options.stateDir)
-  const runs = new Map<string, TaskRun>()
+  const { backend } = options
+  const runs = new Map<string, TaskRun & { readonly released: Promise<void> }>()
   let closed = false
 
   const store = await openTaskStore({
@@ -96,9 +103,9 @@ export async function createEcs(options: EcsOptions): Promise<Ecs> {
   })
   const host: TaskHost = {
     stateDir: options.stateDir,
-    images: options.images,
+    backend,
     secret: options.secret ?? refuseSecret,
-    efsDirectory: options.efsDirectory ?? refuseFileSystem,
+    mountEfs: options.mountEfs ?? refuseFileSystem,
     onLog: options.onLog ?? (() => {}),
     metadataUri: metadata.uri,
   }
@@ -106,11 +113,15 @@ export async function createEcs(options: EcsOptions): Promise<Ecs> {
 
   function launch(task: Task, definition: TaskDefinition): void {
     const run = startTaskRun(task, definition, { store, host, latencies, faults, now, onDefect })
-    runs.set(task.taskArn, run)
-    void run.done.catch(onDefect).finally(() => {
-      runs.delete(task.taskArn)
-      addresses.release(task.eni.privateIPv4Address)
-    })
+    const released = run.done
+      .catch(onDefect)
+      .then(() => backend.release(task))
+      .catch(onDefect)
+      .finally(() => {
+        runs.delete(task.taskArn)
+        backend.addresses.release(task.eni.privateIPv4Address)
+      })
+    runs.set(task.taskArn, { ...run, released })
   }
 
   const clusters = createClusters(options.resources)
@@ -119,9 +130,10 @@ export async function createEcs(options: EcsOptions): Promise<Ecs> {
     clusters,
     definitions,
     store,
-    addresses,
+    addresses: backend.addresses,
     now,
     maxRunningTasks: options.maxRunningTasks ?? 100,
+    canAssumeRole: options.canAssumeRole ?? (() => true),
     launch,
   }
 
@@ -147,16 +159,24 @@ export async function createEcs(options: EcsOptions): Promise<Ecs> {
   }
 
   const operations = {
-    ...ecsOperations({ clusters, definitions, store, runOf: (task) => runs.get(task.taskArn) }),
+    ...ecsOperations({
+      clusters,
+      definitions,
+      store,
+      runOf: (task) => runs.get(task.taskArn),
+      registrations: createTokenBucket({ ...(options.registrationRate ?? REGISTRATION_RATE), now }),
+    }),
     RunTask: (input: RunTaskInput, call: AwsCall) => runTask(input, runTaskDeps, refusals.get(call)),
   }
   const server = await serve().catch(async (error: unknown) => {
+    await backend.close()
     await metadata.close()
     await store.close()
     throw error
   })
 
   async function serve(): Promise<AwsJsonServer> {
+    await backend.recover()
     await store.recover()
     return createAwsJsonServer({
       services: [{ name: 'ecs', target: 'AmazonEC2ContainerServiceV20141113', version: '1.1', operations }],
@@ -181,12 +201,15 @@ export async function createEcs(options: EcsOptions): Promise<Ecs> {
     },
     killForMemory: (taskArn, containerName) => runOf(taskArn).killForMemory(containerName),
     async idle() {
-      while (runs.size > 0) await Promise.allSettled([...runs.values()].map(({ done }) => done))
+      while (runs.size > 0) await Promise.all([...runs.values()].map(({ released }) => released))
     },
     async close() {
       await server.close()
       closed = true
-      await Promise.allSettled([...runs.values()].map((run) => run.abandon(options.closeGraceMs ?? 5_000)))
+      const ending = [...runs.values()]
+      await Promise.allSettled(ending.map((run) => run.abandon(options.closeGraceMs ?? 5_000)))
+      await Promise.all(ending.map(({ released }) => released))
+      await backend.close()
       await metadata.close()
       await store.close()
     },
@@ -197,8 +220,8 @@ function refuseSecret(valueFrom: string): Promise<never> {
   return Promise.reject(new Error(`No secrets are configured: ${valueFrom}`))
 }
 
-function refuseFileSystem(fileSystemId: string): never {
-  throw new Error(`No file systems are configured: ${fileSystemId}`)
+function refuseFileSystem({ fileSystemId }: MountRequest): Promise<never> {
+  return Promise.reject(new MountRefused(`No file systems are configured: ${fileSystemId}`, 1))
 }
 
 /** Carries a fault out; `hang` never returns, so that the client waits until it gives up. */

@@ -12,23 +12,26 @@ export interface LocalImage {
   readonly environment?: Readonly<Record<string, string>>
 }
 
-/** Where each volume of a task lies on this machine, by the volume's name. */
-export type VolumeDirectories = ReadonlyMap<string, string>
+/** A volume of a task as it lies on this machine. */
+export interface MountedVolume {
+  readonly directory: string
+  /** Nobody may write to it, whatever the mount points say. */
+  readonly readOnly: boolean
+}
+
+/** A task's volumes by name. */
+export type Volumes = ReadonlyMap<string, MountedVolume>
 
 /**
  * Rewrites a value that equals or lies below a mount point to the folder that stands for the volume: a process has no
  * mount namespace in which the container's path could exist. Anything else is left alone.
  */
-export function toHostPath(
-  value: string,
-  mountPoints: ContainerDefinition['mountPoints'],
-  volumes: VolumeDirectories,
-): string {
+export function toHostPath(value: string, mountPoints: ContainerDefinition['mountPoints'], volumes: Volumes): string {
   const longestFirst = [...(mountPoints ?? [])].sort(
     (one, other) => (other.containerPath?.length ?? 0) - (one.containerPath?.length ?? 0),
   )
   for (const { containerPath, sourceVolume } of longestFirst) {
-    const directory = volumes.get(sourceVolume ?? '')
+    const directory = volumes.get(sourceVolume ?? '')?.directory
     if (!containerPath || !directory) continue
     const path = containerPath.replace(/\/+$/, '')
     if (value === path || value === `${path}/`) return directory
@@ -44,7 +47,7 @@ export interface EnvironmentParts {
   readonly override: ContainerOverride | undefined
   /** The values of `definition.secrets`, by variable name. */
   readonly secrets: Readonly<Record<string, string>>
-  readonly volumes: VolumeDirectories
+  readonly volumes: Volumes
   readonly home: string
   /** The task's own address. */
   readonly address: string

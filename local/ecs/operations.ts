@@ -7,6 +7,7 @@ import { validateTags } from './run-task-input.ts'
 import { type RegisterInput, type TaskDefinitions, taskDefinitionDocument } from './task-definitions.ts'
 import type { TaskRun } from './task-run.ts'
 import type { TaskStore } from './task-store.ts'
+import type { TokenBucket } from './token-bucket.ts'
 import type { Tag, Task } from './types.ts'
 
 /** What the operations other than RunTask need. */
@@ -16,10 +17,14 @@ export interface OperationDependencies {
   readonly store: TaskStore
   /** The run of a task that has not stopped; undefined when it has. */
   readonly runOf: (task: Task) => TaskRun | undefined
+  /** RegisterTaskDefinition's rate. */
+  readonly registrations: TokenBucket
 }
 
 /** DescribeTasks takes at most this many tasks, and lists are cut into pages of at most this. */
 const MAX_TASKS = 100
+/** Source: the API reference of DeleteTaskDefinitions. */
+const MAX_DELETIONS = 10
 
 function invalid(message: string): never {
   throw new AwsError('InvalidParameterException', message)
@@ -183,6 +188,7 @@ export function ecsOperations(deps: OperationDependencies): Record<string, AwsOp
     DescribeTaskDefinition: describeTaskDefinition,
     ListTaskDefinitions: (input) => listTaskDefinitions(input, deps),
     async RegisterTaskDefinition(input: RegisterInput) {
+      if (!deps.registrations.take()) throw new AwsError('ThrottlingException', 'Rate exceeded')
       validateTags(input.tags ?? [])
       const definition = definitions.register(input)
       await store.save()
@@ -193,6 +199,18 @@ export function ecsOperations(deps: OperationDependencies): Record<string, AwsOp
       const definition = definitions.deregister(taskDefinition ?? '')
       await store.save()
       return { taskDefinition: taskDefinitionDocument(definition) }
+    },
+    async DeleteTaskDefinitions({ taskDefinitions = [] }: { taskDefinitions?: string[] }) {
+      if (taskDefinitions.length < 1 || taskDefinitions.length > MAX_DELETIONS)
+        invalid(`Between 1 and ${MAX_DELETIONS} task definitions can be deleted at once.`)
+      const inUse = new Set<string>()
+      for (const task of store.tasks()) if (task.lastStatus !== 'STOPPED') inUse.add(task.taskDefinitionArn)
+      const answers = taskDefinitions.map((reference) => definitions.delete(reference, inUse))
+      await store.save()
+      return {
+        taskDefinitions: answers.flatMap((each) => ('failure' in each ? [] : [taskDefinitionDocument(each)])),
+        failures: answers.flatMap((each) => ('failure' in each ? [each.failure] : [])),
+      }
     },
     async TagResource({ resourceArn, tags = [] }: { resourceArn?: string; tags?: Tag[] }) {
       const task = taggedTask(resourceArn)

@@ -20,6 +20,8 @@ export interface RunTaskDependencies {
   readonly now: () => number
   /** More tasks than this at a time are refused with the account's vCPU limit. */
   readonly maxRunningTasks: number
+  /** Whether ECS may take on a role for a task of this cluster. */
+  readonly canAssumeRole: (roleArn: string, clusterArn: string) => boolean
   /** Sets a task going that is in the store. */
   readonly launch: (task: Task, definition: TaskDefinition) => void
 }
@@ -53,6 +55,7 @@ export async function runTask(
   if (!definition) throw new AwsError('ClientException', 'TaskDefinition not found.')
   validateAgainstDefinition(input, definition)
   const capacityProvider = capacityOf(input, cluster.capacityProviders)
+  assertRoles(input, definition, cluster.arn, deps.canAssumeRole)
   const refused = refusal ? (refusal.reason ?? REASONS.capacity) : atLimit(input.count ?? 1, deps)
   if (refused !== undefined) return { tasks: [], failures: [{ reason: refused }] }
 
@@ -73,6 +76,25 @@ export async function runTask(
   await deps.store.add(tasks, token)
   for (const task of tasks) deps.launch(task, definition)
   return { tasks: documents, failures: [] }
+}
+
+/** Throws ClientException for a role that is not there or does not trust ECS, as RunTask does when a role is too new. */
+function assertRoles(
+  { overrides }: RunTaskInput,
+  definition: TaskDefinition,
+  clusterArn: string,
+  canAssumeRole: RunTaskDependencies['canAssumeRole'],
+): void {
+  const roles = [
+    overrides?.taskRoleArn ?? definition.taskRoleArn,
+    overrides?.executionRoleArn ?? definition.executionRoleArn,
+  ]
+  for (const role of roles)
+    if (role !== undefined && !canAssumeRole(role, clusterArn))
+      throw new AwsError(
+        'ClientException',
+        `ECS was unable to assume the role '${role}' that was provided for this task. Please verify that the role being passed has the proper trust relationship and permissions and that your IAM user has permissions to pass this role.`,
+      )
 }
 
 function repeat(sameParameters: boolean, taskArns: readonly string[], store: TaskStore): Record<string, unknown> {

@@ -45,6 +45,13 @@ export function fromCloudFormation(value: unknown): unknown {
   )
 }
 
+/** An item that a call could not do, in the answer of a call that went well. */
+export interface Failure {
+  readonly arn: string
+  readonly reason: string
+  readonly detail: string
+}
+
 /**
  * All task definitions: those of the template, and those registered by call, which are the part that is persisted.
  * A family's revisions count up from 1 and are never used again.
@@ -54,6 +61,11 @@ export interface TaskDefinitions {
   register(input: RegisterInput): TaskDefinition
   /** Marks a revision INACTIVE: it can no longer be run, running tasks go on. */
   deregister(reference: string): TaskDefinition
+  /**
+   * Asks for the end of an INACTIVE revision: DELETE_IN_PROGRESS while a task uses it or it is its family's newest, gone
+   * after that. One that is ACTIVE or unknown is a failure in the answer.
+   */
+  delete(reference: string, inUse: ReadonlySet<string>): TaskDefinition | { readonly failure: Failure }
   /** By ARN, `family:revision` or `family` (its newest ACTIVE revision); undefined when there is none. */
   find(reference: string): TaskDefinition | undefined
   /** All revisions, oldest first. */
@@ -133,9 +145,32 @@ export function createTaskDefinitions(options: {
     deregister(reference) {
       const definition = find(reference)
       if (!definition) refuse('Unable to describe task definition.')
+      if (definition.status === 'DELETE_IN_PROGRESS') refuse('The specified task definition is being deleted.')
       const inactive: TaskDefinition = { ...definition, status: 'INACTIVE', deregisteredAt: now() }
       byArn.set(inactive.taskDefinitionArn, inactive)
       return inactive
+    },
+    delete(reference, inUse) {
+      const definition = find(reference)
+      if (!definition)
+        return { failure: { arn: reference, reason: 'MISSING', detail: 'The task definition was not found.' } }
+      const arn = definition.taskDefinitionArn
+      if (definition.status === 'ACTIVE')
+        return {
+          failure: {
+            arn,
+            reason: 'ACTIVE',
+            detail:
+              'The specified task definition is still in ACTIVE status. Please deregister the target and try again.',
+          },
+        }
+      const deleted: TaskDefinition = { ...definition, status: 'DELETE_IN_PROGRESS', deleteRequestedAt: now() }
+      byArn.set(arn, deleted)
+      // A family's newest revision stays, so that its number is not given again.
+      for (const { taskDefinitionArn, family, revision, status } of byArn.values())
+        if (status === 'DELETE_IN_PROGRESS' && revision < lastRevision(family) && !inUse.has(taskDefinitionArn))
+          byArn.delete(taskDefinitionArn)
+      return deleted
     },
     find,
     list: () => [...byArn.values()],
@@ -146,6 +181,9 @@ export function createTaskDefinitions(options: {
 function refuse(message: string): never {
   throw new AwsError('ClientException', message)
 }
+
+/** A role by its ARN, or by its name alone. */
+const ROLE = /^(arn:aws[-a-z]*:iam::\d{12}:role\/[\x21-\x7e]+|[\w+=,.@-]{1,64})$/
 
 function validateRegistration(input: RegisterInput): void {
   if (!input.family) refuse('Family name should not be null or empty.')
@@ -159,6 +197,17 @@ function validateRegistration(input: RegisterInput): void {
   }
   if (!containers.some((container) => container.essential !== false))
     refuse('At least one container in the task definition must be marked as essential.')
+  for (const role of [input.taskRoleArn, input.executionRoleArn])
+    if (role !== undefined && !ROLE.test(role)) refuse('Role is not valid')
+  for (const { efsVolumeConfiguration: efs } of input.volumes ?? []) {
+    if (!efs) continue
+    const { accessPointId, iam } = efs.authorizationConfig ?? {}
+    const encrypted = efs.transitEncryption === 'ENABLED'
+    if ((accessPointId !== undefined || iam === 'ENABLED') && !encrypted)
+      refuse('Transit encryption must be enabled when an EFS access point or IAM authorization is used.')
+    if (accessPointId !== undefined && !['/', undefined, ''].includes(efs.rootDirectory))
+      refuse('The root directory must be omitted or set to / when an EFS access point is used.')
+  }
   if (!input.requiresCompatibilities?.includes('FARGATE')) return
   if (input.networkMode !== 'awsvpc') refuse("Fargate only supports network mode 'awsvpc'.")
   if (!input.cpu) refuse("Fargate requires that 'cpu' be defined at the task level.")
@@ -168,12 +217,13 @@ function validateRegistration(input: RegisterInput): void {
 
 /** A task definition as the API answers it. */
 export function taskDefinitionDocument(definition: TaskDefinition): Record<string, unknown> {
-  const { tags: _tags, registeredAt, deregisteredAt, ...rest } = definition
+  const { tags: _tags, registeredAt, deregisteredAt, deleteRequestedAt, ...rest } = definition
   return {
     ...rest,
     compatibilities: ['EC2', 'FARGATE'],
     placementConstraints: [],
     registeredAt: registeredAt / 1_000,
     ...(deregisteredAt === undefined ? {} : { deregisteredAt: deregisteredAt / 1_000 }),
+    ...(deleteRequestedAt === undefined ? {} : { deleteRequestedAt: deleteRequestedAt / 1_000 }),
   }
 }

@@ -1,85 +1,43 @@
 import { mkdir } from 'node:fs/promises'
 import { join } from 'node:path'
-import { type ContainerProcess, startContainerProcess } from './container-process.ts'
-import { containerCommand, containerEnvironment, type LocalImage, type VolumeDirectories } from './environment.ts'
+import { type Mount, MountRefused, type MountRequest } from '../efs/mount.ts'
+import { type ContainerBackend, type RunningContainer, StartFailed, type TaskLogLine } from './backend.ts'
+import type { MountedVolume } from './environment.ts'
+import { openLogFile } from './log-file.ts'
 import { REASONS } from './reasons.ts'
-import { type Container, type ContainerDefinition, type Task, type TaskDefinition, taskIdOf } from './types.ts'
-
-/** A line that a container wrote. */
-export interface TaskLogLine {
-  readonly taskArn: string
-  readonly container: string
-  readonly stream: 'stdout' | 'stderr'
-  readonly line: string
-}
+import { taskDirectory } from './task-directory.ts'
+import type { Container, ContainerDefinition, Task, TaskDefinition } from './types.ts'
 
 /** What this machine offers to tasks. */
 export interface TaskHost {
   readonly stateDir: string
-  /** What an image URI is here; undefined refuses the pull. */
-  readonly images: (imageUri: string) => LocalImage | undefined
+  readonly backend: ContainerBackend
   /** The value that a secret's `valueFrom` (an ARN, also with `:key::`) names. Rejects when there is none. */
   readonly secret: (valueFrom: string) => Promise<string>
-  /** The folder that stands for an EFS file system as seen through an access point. */
-  readonly efsDirectory: (fileSystemId: string, accessPointId: string | undefined) => string | Promise<string>
+  /** Mounts an EFS file system for a task. Throws `MountRefused`. */
+  readonly mountEfs: (request: MountRequest) => Promise<Mount>
   readonly onLog: (line: TaskLogLine) => void
   readonly metadataUri: (runtimeId: string) => string
 }
 
-/** A task could not be started; the message is the task's stopped reason. */
-export class StartFailed extends Error {
-  constructor(reason: string) {
-    super(reason)
-    this.name = 'StartFailed'
-  }
+/** What a task's containers share, ready before the first of them starts. */
+export interface Prepared {
+  /** Secrets by container and variable. */
+  readonly secrets: ReadonlyMap<string, Readonly<Record<string, string>>>
+  /** The mounted file systems by volume. */
+  readonly mounts: ReadonlyMap<string, MountedVolume>
 }
 
-/** A container that runs, with what its health check needs. */
-export interface RunningContainer {
-  readonly container: Container
-  readonly definition: ContainerDefinition
-  readonly process: ContainerProcess
-  readonly directory: string
-  readonly environment: Readonly<Record<string, string>>
+/** Pulls images, resolves secrets and mounts file systems, in this order, as Fargate does. Throws `StartFailed`. */
+export async function prepare(task: Task, definition: TaskDefinition, host: TaskHost): Promise<Prepared> {
+  for (const { image } of definition.containerDefinitions) await host.backend.pull(image)
+  const secrets = await pullSecrets(definition, host)
+  // What a task writes is nobody else's business on a machine with several users.
+  await mkdir(taskDirectory(host.stateDir, task.taskArn), { recursive: true, mode: 0o700 })
+  return { secrets, mounts: await mountFileSystems(task, definition, host) }
 }
 
-/** Where a task keeps what is its own: volumes, HOME and logs. Removed when the task is forgotten. */
-export function taskDirectory(stateDir: string, taskArn: string): string {
-  return join(stateDir, 'tasks', taskIdOf(taskArn))
-}
-
-/** A container's own HOME. */
-function homeDirectory(stateDir: string, taskArn: string, container: Container): string {
-  return join(taskDirectory(stateDir, taskArn), 'homes', container.runtimeId ?? container.name)
-}
-
-/**
- * The marks by which all processes of a container are found (see `processesWithEnvironment`): a program that starts others
- * with an environment of its own making passes on HOME, if nothing else. Both are unlike those of any other container.
- */
-export function containerMarks(task: Task, container: Container, host: TaskHost): string[] {
-  return [
-    `ECS_CONTAINER_METADATA_URI_V4=${host.metadataUri(container.runtimeId ?? '')}`,
-    `HOME=${homeDirectory(host.stateDir, task.taskArn, container)}`,
-  ]
-}
-
-/** Finds every image of a task, as the pull does. Throws `StartFailed`. */
-export function pullImages(definition: TaskDefinition, host: TaskHost): Map<string, LocalImage> {
-  const images = new Map<string, LocalImage>()
-  for (const { name, image } of definition.containerDefinitions) {
-    const local = host.images(image)
-    if (!local) throw new StartFailed(REASONS.cannotPull(image))
-    images.set(name, local)
-  }
-  return images
-}
-
-/** Resolves every container's secrets, before any container starts, as Fargate does. Throws `StartFailed`. */
-export async function pullSecrets(
-  definition: TaskDefinition,
-  host: TaskHost,
-): Promise<Map<string, Record<string, string>>> {
+async function pullSecrets(definition: TaskDefinition, host: TaskHost): Promise<Prepared['secrets']> {
   const byContainer = new Map<string, Record<string, string>>()
   for (const { name, secrets = [] } of definition.containerDefinitions) {
     const values: Record<string, string> = {}
@@ -94,62 +52,59 @@ export async function pullSecrets(
   return byContainer
 }
 
-/** Makes the folders that stand for a task's volumes. Throws `StartFailed`. */
-export async function prepareVolumes(
-  task: Task,
-  definition: TaskDefinition,
-  host: TaskHost,
-): Promise<VolumeDirectories> {
-  const scratch = taskDirectory(host.stateDir, task.taskArn)
-  // What a task writes is nobody else's business on a machine with several users.
-  await mkdir(scratch, { recursive: true, mode: 0o700 })
-  const volumes = new Map<string, string>()
-  for (const { name, efsVolumeConfiguration: efs } of definition.volumes)
+async function mountFileSystems(task: Task, definition: TaskDefinition, host: TaskHost): Promise<Prepared['mounts']> {
+  const mounts = new Map<string, MountedVolume>()
+  for (const { name, efsVolumeConfiguration: efs } of definition.volumes) {
+    if (!efs) continue
     try {
-      const directory = efs
-        ? await host.efsDirectory(efs.fileSystemId, efs.authorizationConfig?.accessPointId)
-        : join(scratch, 'volumes', name)
-      await mkdir(directory, { recursive: true })
-      volumes.set(name, directory)
+      const mount = await host.mountEfs({
+        fileSystemId: efs.fileSystemId,
+        accessPointId: efs.authorizationConfig?.accessPointId,
+        rootDirectory: efs.rootDirectory,
+        transitEncryption: efs.transitEncryption,
+        iam: efs.authorizationConfig?.iam,
+        taskRoleArn: task.overrides.taskRoleArn ?? definition.taskRoleArn,
+      })
+      mounts.set(name, mount)
     } catch (error) {
-      throw new StartFailed(REASONS.volumeUnavailable((error as Error).message))
+      if (error instanceof MountRefused) throw new StartFailed(REASONS.volumeUnavailable(error.message))
+      throw error
     }
-  return volumes
+  }
+  return mounts
 }
 
-/** Starts one container. Throws `StartFailed` when its program cannot be executed. */
+/** Starts one container; its lines go to its log file and to the host. Throws `StartFailed`. */
 export async function startContainer(
   task: Task,
   container: Container,
   definition: ContainerDefinition,
-  parts: { image: LocalImage; secrets: Record<string, string>; volumes: VolumeDirectories },
+  { secrets, mounts }: Prepared,
   host: TaskHost,
 ): Promise<RunningContainer> {
-  const scratch = taskDirectory(host.stateDir, task.taskArn)
-  const home = homeDirectory(host.stateDir, task.taskArn, container)
-  await mkdir(home, { recursive: true })
-  const override = task.overrides.containerOverrides?.find(({ name }) => name === container.name)
-  const metadataUri = host.metadataUri(container.runtimeId ?? '')
-  const environment = containerEnvironment({
-    ...parts,
-    definition,
-    override,
-    home,
-    address: task.eni.privateIPv4Address,
-    metadataUri,
-  })
-  const { directory } = parts.image
+  const tell = (line: string, stream: TaskLogLine['stream']) =>
+    host.onLog({ taskArn: task.taskArn, container: container.name, stream, line })
+  const path = join(taskDirectory(host.stateDir, task.taskArn), `${container.name}.log`)
+  const log = openLogFile(path, (message) => tell(message, 'stderr'))
   try {
-    const process = await startContainerProcess({
-      command: containerCommand(parts.image, definition, override),
-      directory,
-      environment,
-      marks: containerMarks(task, container, host),
-      logFile: join(scratch, `${container.name}.log`),
-      onLine: (line, stream) => host.onLog({ taskArn: task.taskArn, container: container.name, stream, line }),
+    const running = await host.backend.start({
+      task,
+      container,
+      definition,
+      secrets: secrets.get(container.name) ?? {},
+      mounts,
+      metadataUri: host.metadataUri(container.runtimeId ?? ''),
+      onLine: (line, stream) => {
+        log.write(line)
+        tell(line, stream)
+      },
+      onHealth: (status) => {
+        container.healthStatus = status
+      },
     })
-    return { container, definition, process, directory, environment }
+    return { ...running, exited: running.exited.finally(log.close) }
   } catch (error) {
-    throw new StartFailed(REASONS.cannotStart((error as Error).message))
+    await log.close()
+    throw error
   }
 }

@@ -1,18 +1,9 @@
 import type { Faults } from '../faults/faults.ts'
-import { runHealthCheck } from './health-check.ts'
+import { type ContainerExit, type RunningContainer, StartFailed } from './backend.ts'
 import { REASONS } from './reasons.ts'
-import {
-  containerMarks,
-  prepareVolumes,
-  pullImages,
-  pullSecrets,
-  type RunningContainer,
-  StartFailed,
-  startContainer,
-  type TaskHost,
-} from './task-launch.ts'
+import { prepare, startContainer, type TaskHost } from './task-launch.ts'
 import type { TaskStore } from './task-store.ts'
-import type { Container, StopCode, Task, TaskDefinition } from './types.ts'
+import type { Container, ContainerDefinition, StopCode, Task, TaskDefinition } from './types.ts'
 
 /** How long a task stays in each state, in milliseconds. On Fargate a start takes 30 to 60 s. */
 export interface Latencies {
@@ -45,16 +36,28 @@ export interface TaskRun {
   readonly done: Promise<void>
 }
 
+/** A container that runs, with what the task knows of it. */
+interface Running {
+  readonly container: Container
+  readonly definition: ContainerDefinition
+  readonly process: RunningContainer
+}
+
 /** Seconds between SIGTERM and SIGKILL unless the container says otherwise. Source: ContainerDefinition `stopTimeout`. */
 const DEFAULT_STOP_TIMEOUT_S = 30
+
+function settleExit(container: Container, { exitCode, reason }: ContainerExit): void {
+  container.lastStatus = 'STOPPED'
+  container.exitCode = exitCode
+  if (reason !== undefined) container.reason ??= reason
+}
 
 /** Starts a task that has just been added to the store in PROVISIONING. */
 export function startTaskRun(task: Task, definition: TaskDefinition, deps: TaskRunDependencies): TaskRun {
   const { store, host, latencies, now } = deps
   const stop = Promise.withResolvers<void>()
   let abandonedWithGraceMs: number | undefined
-  const running = new Map<string, RunningContainer>()
-  const endHealthChecks: (() => void)[] = []
+  const running = new Map<string, Running>()
   const essentialExited = Promise.withResolvers<void>()
 
   const isEssential = (name: string) =>
@@ -122,43 +125,26 @@ export function startTaskRun(task: Task, definition: TaskDefinition, deps: TaskR
   }
 
   async function startContainers(): Promise<void> {
-    const images = pullImages(definition, host)
-    const secrets = await pullSecrets(definition, host)
-    const volumes = await prepareVolumes(task, definition, host)
+    const prepared = await prepare(task, definition, host)
     task.pullStoppedAt = now()
     for (const container of task.containers) {
       if (isEnding()) return
       const declared = definition.containerDefinitions.find(({ name }) => name === container.name)
-      const image = images.get(container.name)
-      if (!declared || !image) throw new Error(`The task definition has no container ${container.name}`)
-      const marks = containerMarks(task, container, host)
+      if (!declared) throw new Error(`The task definition has no container ${container.name}`)
       // Written down before it exists, so that it is found after a crash at any moment.
-      await store.recordProcess(task.taskArn, { pid: 0, start: undefined, marks })
-      const parts = { image, secrets: secrets.get(container.name) ?? {}, volumes }
-      const started = await startContainer(task, container, declared, parts, host)
-      running.set(container.name, started)
+      const expected = host.backend.recordOf(task, container, host.metadataUri(container.runtimeId ?? ''))
+      if (expected) await store.recordProcess(task.taskArn, expected)
+      const process = await startContainer(task, container, declared, prepared, host)
+      running.set(container.name, { container, definition: declared, process })
       container.lastStatus = 'RUNNING'
-      const { pid, start } = started.process
-      await store.recordProcess(task.taskArn, { pid, start, marks })
-      started.process.exited.then((exitCode) => containerExited(container, exitCode)).catch(deps.onDefect)
-      watchHealth(started)
+      if (process.recorded) await store.recordProcess(task.taskArn, process.recorded)
+      process.exited.then((exit) => containerExited(container, exit)).catch(deps.onDefect)
     }
   }
 
-  function watchHealth({ container, definition: declared, directory, environment }: RunningContainer): void {
-    if (!declared.healthCheck) return
-    const onChange = (status: Container['healthStatus']) => {
-      container.healthStatus = status
-    }
-    endHealthChecks.push(runHealthCheck({ check: declared.healthCheck, directory, environment, onChange }))
-  }
-
-  async function containerExited(container: Container, exitCode: number): Promise<void> {
+  async function containerExited(container: Container, exit: ContainerExit): Promise<void> {
     running.delete(container.name)
-    const settle = () => {
-      container.lastStatus = 'STOPPED'
-      container.exitCode = exitCode
-    }
+    const settle = () => settleExit(container, exit)
     if (isEssential(container.name)) {
       settle()
       essentialExited.resolve()
@@ -173,7 +159,6 @@ export function startTaskRun(task: Task, definition: TaskDefinition, deps: TaskR
   }
 
   async function end(): Promise<void> {
-    for (const endCheck of endHealthChecks) endCheck()
     if (abandonedWithGraceMs !== undefined) return stopContainers(abandonedWithGraceMs)
     const byRequest = task.desiredStatus === 'STOPPED'
     if (!byRequest) {
@@ -213,8 +198,7 @@ export function startTaskRun(task: Task, definition: TaskDefinition, deps: TaskR
     await Promise.all(
       [...running.values()].map(async ({ container, definition: declared, process }) => {
         await process.stop(graceMs ?? (declared.stopTimeout ?? DEFAULT_STOP_TIMEOUT_S) * 1_000)
-        container.exitCode = await process.exited
-        container.lastStatus = 'STOPPED'
+        settleExit(container, await process.exited)
       }),
     )
   }

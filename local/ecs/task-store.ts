@@ -4,7 +4,7 @@ import { type ServiceEvent, taskStateChangeEvent } from './documents.ts'
 import { killRecorded, type RecordedProcess } from './processes.ts'
 import { REASONS } from './reasons.ts'
 import { createStateFile, readStateFile } from './state-file.ts'
-import { taskDirectory } from './task-launch.ts'
+import { taskDirectory } from './task-directory.ts'
 import { type Task, type TaskDefinition, taskIdOf } from './types.ts'
 
 /** A client token that was used: for 24 hours it answers with the same tasks. */

@@ -77,16 +77,17 @@ export interface Volume {
   readonly efsVolumeConfiguration?: {
     readonly fileSystemId: string
     readonly rootDirectory?: string
+    readonly transitEncryption?: string
     readonly authorizationConfig?: { readonly accessPointId?: string; readonly iam?: string }
   }
 }
 
-/** A task definition as ECS describes it; `registeredAt` and `deregisteredAt` are epoch milliseconds here. */
+/** A task definition as ECS describes it; its times are epoch milliseconds here. */
 export interface TaskDefinition {
   readonly taskDefinitionArn: string
   readonly family: string
   readonly revision: number
-  readonly status: 'ACTIVE' | 'INACTIVE'
+  readonly status: 'ACTIVE' | 'INACTIVE' | 'DELETE_IN_PROGRESS'
   readonly containerDefinitions: readonly ContainerDefinition[]
   readonly volumes: readonly Volume[]
   readonly networkMode?: string
@@ -100,6 +101,7 @@ export interface TaskDefinition {
   readonly tags: readonly Tag[]
   readonly registeredAt: number
   readonly deregisteredAt?: number
+  readonly deleteRequestedAt?: number
 }
 
 /** One container's part of RunTask's `overrides`. */

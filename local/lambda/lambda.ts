@@ -1,5 +1,5 @@
 import { randomUUID } from 'node:crypto'
-import { tmpdir } from 'node:os'
+import { availableParallelism, tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { ACCOUNT_ID, REGION } from '../assembly/account.ts'
 import { AwsError } from '../common/aws-error.ts'
@@ -13,6 +13,7 @@ import { type InvokeResponse, MAX_ASYNC_PAYLOAD_BYTES, MAX_SYNC_PAYLOAD_BYTES, r
 import { type KillDecision, type KillMoment, type KillSwitch, KillSwitches } from './kill-switch.ts'
 import { FunctionCounters, type FunctionMetrics } from './metrics.ts'
 import { runtimeVariables } from './runtime-variables.ts'
+import { StartGate } from './start-gate.ts'
 
 /** What `createLambda` takes. */
 export interface LambdaOptions {
@@ -23,9 +24,11 @@ export interface LambdaOptions {
   readonly onLog?: ((functionName: string, requestId: string | undefined, line: string) => void) | undefined
   /** An asynchronous invocation that was given up. */
   readonly onAsyncFailure?: ((failure: AsyncFailure) => void) | undefined
-  /** Environments of one function without reserved concurrency; default 50. */
+  /** The most environments of one function, a limit of this machine: further invocations wait; default 50. */
   readonly environmentsPerFunction?: number | undefined
-  /** Environments of all functions that are busy at once; default 200. */
+  /** Environments that initialize at once, a limit of this machine; default one for each core. */
+  readonly startsAtOnce?: number | undefined
+  /** Invocations of all functions at once, waiting ones included; default 1,000, an account's own. */
   readonly totalConcurrency?: number | undefined
   /** How long an idle environment is kept; default five minutes. */
   readonly idleTtlMs?: number | undefined
@@ -96,17 +99,20 @@ class LocalLambda implements Lambda {
 
   constructor(options: LambdaOptions) {
     this.#options = options
-    const account = new ConcurrencyLimit(options.totalConcurrency ?? 200)
+    const account = new ConcurrencyLimit(options.totalConcurrency ?? 1_000)
+    const gate = new StartGate(options.startsAtOnce ?? availableParallelism())
     for (const configuration of options.functions) {
-      const { reservedConcurrency } = configuration
+      const counters = new FunctionCounters()
       const pool = new EnvironmentPool({
-        limit: reservedConcurrency ?? options.environmentsPerFunction ?? 50,
-        reserved: reservedConcurrency !== undefined,
+        reserved: configuration.reservedConcurrency,
         account,
+        environments: options.environmentsPerFunction ?? 50,
+        gate,
         idleTtlMs: options.idleTtlMs ?? 5 * 60_000,
         create: () => this.#createEnvironment(configuration),
+        onColdStart: (initMs) => counters.coldStart(initMs),
       })
-      this.#functions.set(configuration.name, { configuration, pool, counters: new FunctionCounters(), waiting: [] })
+      this.#functions.set(configuration.name, { configuration, pool, counters, waiting: [] })
     }
     this.#async = new AsyncInvocations({
       retryDelaysMs: options.retryDelaysMs ?? RETRY_DELAYS_MS,
@@ -215,15 +221,12 @@ class LocalLambda implements Lambda {
     counters.maxConcurrency = Math.max(counters.maxConcurrency, pool.busy)
     let durationMs = 0
     try {
-      const outcome = await pool.run(
-        async (environment) => {
-          const startedAt = performance.now()
-          const outcome = await this.#runIn(environment, configuration, payload, requestId)
-          durationMs = performance.now() - startedAt
-          return outcome
-        },
-        (initMs) => counters.coldStart(initMs),
-      )
+      const outcome = await pool.run(async (environment) => {
+        const startedAt = performance.now()
+        const outcome = await this.#runIn(environment, configuration, payload, requestId)
+        durationMs = performance.now() - startedAt
+        return outcome
+      })
       const response = responseOf(outcome, requestId)
       counters.invoked(durationMs, response.functionError === undefined)
       return response

@@ -7,7 +7,9 @@ import { SyncReportSchema } from './link.ts'
 export const CONTAINER_KINDS = { agent: 'claude-agent', sync: 'workspace-sync' } as const
 export const ContainerKindSchema = z.enum(CONTAINER_KINDS)
 
-export const TeamParamsSchema = z.object({ teamId: z.string().min(1).max(64) })
+export const TeamParamsSchema = z.object({
+  teamId: z.string().regex(/^[A-Za-z0-9_-]{1,64}$/, 'must be 1 to 64 letters, digits, "_" or "-"'),
+})
 
 /** Unknown fields are ignored. Another team's id is 403, another repository than the team's 409. */
 export const CreateEnvironmentBodySchema = z.object({
@@ -61,13 +63,16 @@ export const WhyQuerySchema = z.object({
   limit: z.coerce.number().int().min(1).max(500).default(200),
   cursor: z.string().max(500).optional(),
 })
-/** The ledger's story of each record, oldest first within a record; records newest first. */
+/** The ledger's story of each record, oldest first within a record; first the record that something happened to last. */
 export const WhyAnswerSchema = z.object({
   teamId: z.string(),
   stories: z.array(
     z.object({
       containerId: z.string(),
       kind: z.string(),
+      /** Of a container that is still there. */
+      name: z.string().optional(),
+      /** The record's own, one of the state machine's, or `deleted`. */
       status: z.string(),
       story: z.array(z.object({ at: z.string(), text: z.string(), correlationId: z.string() })),
     }),

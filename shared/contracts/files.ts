@@ -1,6 +1,5 @@
 /** The files API of the frontend's editor (its contract §3.4), and the same requests as they go to workspace sync over its link. */
 import * as z from 'zod'
-import { MAX_FILE_BYTES } from './limits.ts'
 
 /** The working tree: `workspace`, which agents share, or the branch of a preview. The frontend says `main` for the former. */
 const branch = z.string().min(1).max(255).default('main')
@@ -9,7 +8,8 @@ const path = z.string().min(1).max(4096)
 
 export const ListFilesQuerySchema = z.object({ branch })
 export const ReadFileQuerySchema = z.object({ branch, path })
-export const WriteFileBodySchema = z.object({ branch, path, content: z.string().max(MAX_FILE_BYTES) })
+/** `content` of more than `MAX_FILE_BYTES` as UTF-8 is 413. */
+export const WriteFileBodySchema = z.object({ branch, path, content: z.string() })
 
 export interface FileNode {
   readonly name: string

@@ -120,7 +120,7 @@ export const AUTH_ME_PATIENCE_MS = 2_000
 export const AUTH_ME_KEPT_MS = 24 * 60 * 60_000
 
 /** Parts of one message over a link: a file of `MAX_FILE_BYTES` as JSON in the worst case, at `LINK_CHUNK_MAX_ENCODED_BYTES` a part. */
-export const MAX_MESSAGE_PARTS = 256
+export const MAX_MESSAGE_PARTS = 288
 
 /** Bytes of a file that the files API reads or writes: an editor's, and four DynamoDB items' worth. A larger one is 413. */
 export const MAX_FILE_BYTES = 1024 * 1024

@@ -222,7 +222,7 @@ export const routes = {
     handler: 'list-files',
     query: files.ListFilesQuerySchema,
     answer: files.ListFilesAnswerSchema,
-    errors: [400, 404],
+    errors: [400, 404, 409],
   },
   readFile: {
     method: 'GET',
@@ -232,7 +232,7 @@ export const routes = {
     handler: 'read-file',
     query: files.ReadFileQuerySchema,
     answer: files.ReadFileAnswerSchema,
-    errors: [400, 404, 413],
+    errors: [400, 404, 409, 413],
   },
   writeFile: {
     method: 'POST',
@@ -242,7 +242,7 @@ export const routes = {
     handler: 'write-file',
     body: files.WriteFileBodySchema,
     answer: files.WriteFileAnswerSchema,
-    errors: [400, 404, 413],
+    errors: [400, 404, 409, 413, 507],
   },
   getWorkspaceConfig: {
     method: 'GET',

@@ -9,19 +9,35 @@ const environment = {
 }
 
 export const WorkSchema = z.discriminatedUnion('kind', [
-  /** Bring the record's container up: claim the attempt, call RunTask. `repeat` counts calls with one token after unclear answers. */
-  z.object({ kind: z.literal('start-environment'), ...environment, repeat: z.number().int().min(0).default(0) }),
+  /**
+   * Bring the record's container up: claim the attempt, call RunTask. `repeat` counts calls with one token after unclear answers,
+   * `waits` how often it was put off because something that it needs was not there yet.
+   */
+  z.object({
+    kind: z.literal('start-environment'),
+    ...environment,
+    repeat: z.number().int().min(0).default(0),
+    waits: z.number().int().min(0).default(0),
+  }),
   /** Ask ECS to stop the record's task; repeated until it is seen stopped. */
   z.object({ kind: z.literal('stop-environment'), ...environment }),
+  /** A member stopped the team's environment: stop workspace sync once the agents have ended, or at `until` (ms since the epoch). */
+  z.object({
+    kind: z.literal('stop-team'),
+    teamId: z.string().min(1),
+    incarnation: z.string().min(1),
+    userId: z.string(),
+    until: z.number(),
+    correlationId: z.string(),
+  }),
   /**
-   * Take a team's environment down, one step a message: containers, then (`erase`) its files, then task definitions, roles,
+   * Take a team's environment down, one step a message: containers, then (if it is to be erased) its files, then task definitions, roles,
    * access points and the item itself. `incarnation` names the environment meant, so that one created since stays.
    */
   z.object({
     kind: z.literal('remove-team'),
     teamId: z.string().min(1),
     incarnation: z.string().min(1),
-    erase: z.boolean(),
     correlationId: z.string(),
   }),
   /** A WebSocket opened without a session id: send the Engine.IO open packet, which cannot be posted during $connect. */

@@ -13,6 +13,9 @@ export type ErrorCode =
   | 'IDEMPOTENCY_KEY_REUSED'
   | 'TOO_MANY_AGENTS'
   | 'BODY_TOO_LARGE'
+  | 'FILE_TOO_LARGE'
+  | 'NO_SPACE'
+  | 'WORKSPACE_FAILED'
   | 'REFUSED'
   | 'CORRUPT_RECORD'
   | 'UNAVAILABLE'
@@ -92,6 +95,27 @@ export class TooManyAgents extends AppError {
 export class BodyTooLarge extends AppError {
   constructor(maxBytes: number) {
     super('BODY_TOO_LARGE', `The request body is larger than ${maxBytes} bytes`)
+  }
+}
+
+/** 413. A file that is larger than the files API reads or writes. */
+export class FileTooLarge extends AppError {
+  constructor(message: string) {
+    super('FILE_TOO_LARGE', message)
+  }
+}
+
+/** 507. The team's files take all the room there is. */
+export class NoSpace extends AppError {
+  constructor(message: string) {
+    super('NO_SPACE', message)
+  }
+}
+
+/** 500. Workspace sync could not do it, for a reason that the member may read. */
+export class WorkspaceFailed extends AppError {
+  constructor(message: string) {
+    super('WORKSPACE_FAILED', message)
   }
 }
 

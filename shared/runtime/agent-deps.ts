@@ -5,6 +5,7 @@ import { createEnvironmentStore } from '../adapters/dynamodb/environment-store.t
 import { createFlagStore } from '../adapters/dynamodb/flag-store.ts'
 import { createLedgerStore } from '../adapters/dynamodb/ledger-store.ts'
 import { createProfileStore } from '../adapters/dynamodb/profile-store.ts'
+import { createTeamStore } from '../adapters/dynamodb/team-store.ts'
 import { createProfileSource } from '../adapters/existing-server/profile-source.ts'
 import { createSshBackend } from '../adapters/existing-server/ssh-backend.ts'
 import { createWorkQueue } from '../adapters/sqs/work-queue.ts'
@@ -35,9 +36,11 @@ export function readAgentDeps(env: FunctionEnv<'list-agents'>): ReadAgentDeps {
 export function writeAgentDeps(env: FunctionEnv<'stop-agent'>): WriteAgentDeps & { readonly ledger: LedgerWriter } {
   return {
     ...readAgentDeps(env),
+    teams: createTeamStore(documentClient(), env.ENVIRONMENTS_TABLE),
     publish: publisher(env),
     queue: createWorkQueue(env.WORK_QUEUE_URL),
     ledger: createLedgerStore(documentClient(), env.ENVIRONMENTS_TABLE),
+    newId: () => uuidv7(),
     warn: (message, fields) => logger.warn(message, fields),
   }
 }
@@ -51,7 +54,7 @@ export function spawnAgentDeps(env: FunctionEnv<'spawn-agent'>): SpawnDeps {
       clock: systemClock,
       log: logger,
     }),
-    newId: () => uuidv7(),
+    allowLoopbackRepositories: env.ALLOW_LOOPBACK_REPOSITORIES === 'true',
     random: Math.random,
   }
 }

@@ -8,6 +8,9 @@ export const STATUS_OF_CODE = {
   NOT_FOUND: 404,
   CONFLICT: 409,
   BODY_TOO_LARGE: 413,
+  FILE_TOO_LARGE: 413,
+  NO_SPACE: 507,
+  WORKSPACE_FAILED: 500,
   IDEMPOTENCY_KEY_REUSED: 422,
   TOO_MANY_AGENTS: 429,
   /** The status that the backend gave; this one when it gave none. */

@@ -10,6 +10,7 @@ import { detailsOf, parseInput } from './validation.ts'
 const strings = z.record(z.string(), z.string().optional()).default({})
 
 export const HttpEventSchema = z.object({
+  rawPath: z.string().default(''),
   headers: strings,
   pathParameters: strings,
   /** Repeated parameters arrive joined by commas. */
@@ -19,17 +20,21 @@ export const HttpEventSchema = z.object({
   requestContext: z.object({
     requestId: z.string().min(1),
     timeEpoch: z.number(),
+    http: z.object({ method: z.string() }).default({ method: '' }),
     authorizer: z.object({ lambda: z.unknown() }).partial().optional(),
   }),
 })
 export type HttpEvent = z.infer<typeof HttpEventSchema>
 
+/** Who asks is known by a verified token: the authorizer's, or the one that `memberHandler` has verified. */
+export const hasActor = ({ auth }: Pick<Route, 'auth'>): boolean => auth === 'user' || auth === 'member'
+
 /** What a handler gets: everything parsed by the route's schemas, and who asks. */
 export type HttpRequest<R extends Route> = RouteInput<R> & {
-  /** Of the verified token; undefined on routes that are open to anybody. */
-  readonly actor: R['auth'] extends 'user' ? Actor : undefined
+  /** Of the verified token; undefined on routes that are not a member's. */
+  readonly actor: R['auth'] extends 'user' | 'member' ? Actor : undefined
   /** The member's own bearer token, for forwarding to the existing server; never to be logged or stored. */
-  readonly token: R['auth'] extends 'user' ? string : undefined
+  readonly token: R['auth'] extends 'user' | 'member' ? string : undefined
   /** Only on routes that declare the header. */
   readonly idempotencyKey: string | undefined
   readonly correlationId: string
@@ -46,6 +51,10 @@ export type HttpRequest<R extends Route> = RouteInput<R> & {
   }
 }
 
+/** The body's bytes, as they were sent. */
+export const bodyBytes = ({ body = '', isBase64Encoded }: Pick<HttpEvent, 'body' | 'isBase64Encoded'>): Buffer =>
+  Buffer.from(body, isBase64Encoded ? 'base64' : 'utf8')
+
 /** The body as text, bounded before it is decoded. */
 export function bodyText(event: Pick<HttpEvent, 'body' | 'isBase64Encoded'>, maxBytes: number): string {
   const body = event.body ?? ''
@@ -53,7 +62,7 @@ export function bodyText(event: Pick<HttpEvent, 'body' | 'isBase64Encoded'>, max
     if (Buffer.byteLength(body) > maxBytes) throw new BodyTooLarge(maxBytes)
     return body
   }
-  const bytes = Buffer.from(body, 'base64')
+  const bytes = bodyBytes(event)
   if (bytes.byteLength > maxBytes) throw new BodyTooLarge(maxBytes)
   try {
     return new TextDecoder('utf-8', { fatal: true }).decode(bytes)
@@ -94,10 +103,10 @@ function actorOf(event: HttpEvent): Actor {
 
 /** @throws BadRequest, BodyTooLarge, Forbidden */
 export function parseRequest<R extends Route>(route: R, event: HttpEvent, correlationId: string): HttpRequest<R> {
-  const isUser = route.auth === 'user'
+  const isMember = hasActor(route)
   const request = {
-    actor: isUser ? actorOf(event) : undefined,
-    token: isUser ? forwardedToken(event) : undefined,
+    actor: isMember ? actorOf(event) : undefined,
+    token: isMember ? forwardedToken(event) : undefined,
     params: route.params && parseInput(route.params, event.pathParameters, 'path'),
     query: route.query && parseInput(route.query, event.queryStringParameters, 'query'),
     idempotencyKey: idempotencyKey(route, event.headers),

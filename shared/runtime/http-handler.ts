@@ -74,6 +74,13 @@ function logError(error: unknown, shown: HttpError): void {
   else logger.info('Request refused', { ...fields, reason: shown.message })
 }
 
+/** The answer to a failure outside of a handler, logged like one inside. */
+export function failed(error: unknown, requestId: string): HttpResult {
+  const shown = toHttpError(error)
+  logError(error, shown)
+  return errorResult(shown, requestId)
+}
+
 const correlationIdOf = (event: HttpEvent): string =>
   correlationIdFrom(event.headers['x-correlation-id'], event.requestContext.requestId)
 
@@ -101,17 +108,30 @@ function logFields(route: Route, event: HttpEvent): Record<string, unknown> {
   return { requestId: event.requestContext.requestId, route: `${route.method} ${route.path}`, ...member }
 }
 
+/** A route that needs no more than the gateway and the schemas: signed ones have a bundle of their own. */
+export type PlainRoute = Route & { readonly auth: Exclude<Route['auth'], 'signature'> }
+
 /**
  * The Lambda handler of a route. `handle` returns the route's answer (200) or what `answer` made; what it throws becomes an
  * error answer. The returned function never throws.
  */
-export function httpHandler<R extends Route>(
+export const httpHandler = <R extends PlainRoute>(
   route: R,
+  handle: (request: HttpRequest<R>) => Promise<RouteAnswer<R> | HttpAnswer>,
+): HttpFunction => guardedHandler(route, async () => undefined, handle)
+
+/** @param guard Looks at a request before anything of it is parsed; what it throws is the answer. */
+export function guardedHandler<R extends Route>(
+  route: R,
+  guard: (event: HttpEvent) => Promise<void>,
   handle: (request: HttpRequest<R>) => Promise<RouteAnswer<R> | HttpAnswer>,
 ): HttpFunction {
   const respond = middy<HttpEvent, HttpResult>({ timeoutEarlyInMillis: ANSWER_BEFORE_TIMEOUT_MS })
     .use(httpAnswers)
-    .handler(async (event: HttpEvent) => toResult(await handle(parseRequest(route, event, correlationIdOf(event)))))
+    .handler(async (event: HttpEvent) => {
+      await guard(event)
+      return toResult(await handle(parseRequest(route, event, correlationIdOf(event))))
+    })
 
   return async (given, context) => {
     const startedAt = performance.now()

@@ -1,7 +1,11 @@
 /** The API as an OpenAPI 3.1 document, derived from the route table: nothing about a route is written here. */
 import * as z from 'zod'
 import { AgentViewSchema, ContainerViewSchema, OutputLineSchema } from '../contracts/agents.ts'
+import { TeamContainerSchema, TeamEnvironmentViewSchema } from '../contracts/environments.ts'
+import { FileNodeSchema } from '../contracts/files.ts'
 import { ErrorAnswerSchema, type Route } from '../contracts/routes.ts'
+import { hasActor } from './http-event.ts'
+import { SIGNATURE_HEADERS } from './signature.ts'
 
 type Json = Record<string, unknown>
 type Routes = Readonly<Record<string, Route>>
@@ -18,21 +22,25 @@ const SHARED_ANSWERS = {
   Agent: AgentViewSchema,
   Container: ContainerViewSchema,
   OutputLine: OutputLineSchema,
+  TeamEnvironment: TeamEnvironmentViewSchema,
+  TeamContainer: TeamContainerSchema,
+  FileNode: FileNodeSchema,
 } as const
 
 /** What each status means here, and the name of its response component. */
 const ERROR_RESPONSES: Readonly<Record<number, readonly [name: string, description: string]>> = {
   400: ['BadRequest', 'The request cannot be understood; `details` names the fields.'],
-  401: ['Unauthorized', 'No bearer token.'],
+  401: ['Unauthorized', 'No bearer token, or no good signature.'],
   403: ['Forbidden', 'The token is not valid or has expired, or this is not for its member.'],
   404: ['NotFound', 'There is none, or it belongs to another team.'],
   409: ['Conflict', 'Not in the present state.'],
-  413: ['BodyTooLarge', 'The request body is too large.'],
+  413: ['BodyTooLarge', 'The request body, or the file that is asked for, is too large.'],
   422: ['IdempotencyKeyReused', 'The Idempotency-Key was used before, for another request.'],
   429: ['TooManyAgents', "All of the team's agent slots are in use."],
   500: ['Internal', 'A fault of the control plane.'],
   502: ['BadGateway', 'The Covibes server cannot be reached, or its answer cannot be passed on.'],
   503: ['Unavailable', 'Try again later.'],
+  507: ['InsufficientStorage', "There is no room left for the team's files."],
   504: ['GatewayTimeout', 'The Covibes server did not answer in time.'],
 }
 
@@ -97,13 +105,28 @@ const HEADERS: Readonly<Record<string, Json>> = {
     description: 'Repeating a request with its key answers the first one again instead of doing it twice.',
     schema: { type: 'string', minLength: 1, maxLength: 255, pattern: '^[!-~]+$' },
   },
+  [SIGNATURE_HEADERS.timestamp]: {
+    name: 'X-Covibes-Timestamp',
+    in: 'header',
+    required: true,
+    description: 'When the request was signed, in seconds since the epoch.',
+    schema: { type: 'string', pattern: '^\\d{1,12}$' },
+  },
+}
+
+/** The security schemes of each kind of route, by name; a `member` is checked by the server that answers. */
+const SECURITY: Readonly<Record<Route['auth'], readonly string[]>> = {
+  user: ['bearer'],
+  member: ['bearer'],
+  signature: ['signature'],
+  none: [],
 }
 
 function statusesOf(route: Route): number[] {
   const isParsed = route.params ?? route.query ?? route.body
   const statuses = [
     ...(isParsed ? [400] : []),
-    ...(route.auth === 'user' ? [401, 403] : []),
+    ...(hasActor(route) ? [401, 403] : []),
     ...(route.body ? [413] : []),
     500,
     503,
@@ -130,11 +153,14 @@ function operation(id: string, route: Route, names: Names): Json {
     operationId: id,
     summary: route.summary,
     tags: [(area === 'api' ? resource : area)?.replace(/\.(json|io)$/, '') ?? ''],
-    security: route.auth === 'user' ? [{ bearer: [] }] : [],
+    security: SECURITY[route.auth].map((scheme) => ({ [scheme]: [] })),
     parameters: [
       ...parametersOf(route.params, 'path'),
       ...parametersOf(route.query, 'query'),
-      ...(route.headers ?? []).map((name) => HEADERS[name] ?? { name, in: 'header', schema: { type: 'string' } }),
+      ...(route.headers ?? [])
+        // A scheme's own header is no parameter.
+        .filter((name) => name !== SIGNATURE_HEADERS.signature)
+        .map((name) => HEADERS[name] ?? { name, in: 'header', schema: { type: 'string' } }),
       ref('parameters', 'CorrelationId'),
     ],
     ...(body ? { requestBody: { required: true, content: jsonContent(ref('schemas', body)) } } : {}),
@@ -179,13 +205,20 @@ export function openApiDocument(routes: Routes): OpenApiDocument {
       title: 'Covibes control plane',
       version: '1',
       description:
-        "Starts, watches and stops a team's agents. Everything else under /api belongs to the Covibes server.",
+        "Starts, watches and stops a team's containers. Everything else under /api belongs to the Covibes server.",
     },
     servers: [{ url: '/' }],
     paths,
     components: {
       securitySchemes: {
         bearer: { type: 'http', scheme: 'bearer', bearerFormat: 'JWT', description: "The Covibes server's own token." },
+        signature: {
+          type: 'apiKey',
+          in: 'header',
+          name: 'X-Covibes-Signature',
+          description:
+            'Hex HMAC-SHA256, under the shared secret, of `<X-Covibes-Timestamp>\\n<METHOD>\\n<path>\\n<hex SHA-256 of the body>`.',
+        },
       },
       parameters: {
         CorrelationId: {

@@ -1,12 +1,14 @@
 /** What the realtime functions are made of, from the variables their capabilities bring. */
 import { randomBytes } from 'node:crypto'
 import { setTimeout as sleep } from 'node:timers/promises'
+import { createAnswerStore } from '../adapters/dynamodb/answer-store.ts'
 import { createChatStore } from '../adapters/dynamodb/chat-store.ts'
 import { documentClient } from '../adapters/dynamodb/document-client.ts'
 import { createEnvironmentStore } from '../adapters/dynamodb/environment-store.ts'
 import { createLedgerStore } from '../adapters/dynamodb/ledger-store.ts'
 import { createLinkStore } from '../adapters/dynamodb/link-store.ts'
 import { createSessionStore } from '../adapters/dynamodb/session-store.ts'
+import { createTeamStore } from '../adapters/dynamodb/team-store.ts'
 import { createTerminalLogStore } from '../adapters/dynamodb/terminal-log-store.ts'
 import { createEventBus } from '../adapters/eventbridge/event-bus.ts'
 import { createSecrets } from '../adapters/secrets-manager/secrets.ts'
@@ -15,7 +17,8 @@ import { createConnectionPoster } from '../adapters/websocket/connection-poster.
 import type { FunctionEnv } from '../contracts/functions.ts'
 import type { AgentTerminal } from '../domain/agents/ports.ts'
 import { systemClock } from '../domain/clock.ts'
-import { admitLink, linkOrders, recordExit, recordHealth } from '../domain/environments/links.ts'
+import { authorsSince } from '../domain/environments/authors.ts'
+import { admitLink, linkOrders, recordExit, recordHealth, recordSyncReport } from '../domain/environments/links.ts'
 import { sendInput, sendSignal } from '../domain/realtime/link-input.ts'
 import type { PingDeps } from '../domain/realtime/pings.ts'
 import type { DeliveryDeps, InputDeps, LinkMessageDeps, Log, PublishDeps } from '../domain/realtime/ports.ts'
@@ -23,6 +26,7 @@ import type { Publish } from '../domain/realtime/publish.ts'
 import { createPublish } from '../domain/realtime/publishing.ts'
 import type { ConnectDeps } from '../domain/realtime/websocket-events.ts'
 import type { TerminalLogReader } from '../domain/terminal/ports.ts'
+import { parseGitCredential } from './git-credential.ts'
 import { logger } from './logger.ts'
 
 /** Bytes of a random id: 144 bits, 24 characters of base64url. */
@@ -34,10 +38,12 @@ const log: Log = {
   error: (message, fields) => logger.error(message, fields),
 }
 
+export const newRandomId = (): string => randomBytes(ID_BYTES).toString('base64url')
+
 const base = {
   clock: systemClock,
   log,
-  newId: () => randomBytes(ID_BYTES).toString('base64url'),
+  newId: newRandomId,
   sleep: (ms: number) => sleep(ms),
 } as const
 
@@ -124,12 +130,14 @@ export function linkDeps(env: FunctionEnv<'on-link-message'>): LinkMessageDeps {
   const environments = createEnvironmentStore(documentClient(), env.ENVIRONMENTS_TABLE)
   const secrets = createSecrets({ teamSecretsPrefix: env.TEAM_SECRETS_PREFIX })
   const records = { environments, clock: systemClock }
+  const teams = createTeamStore(documentClient(), env.ENVIRONMENTS_TABLE)
+  const delivery = publishDeps(env)
   return {
-    ...publishDeps(env),
+    ...delivery,
     terminalLog: createTerminalLogStore(documentClient(), env.TERMINAL_LOG_TABLE),
     links: linksOf(env),
     environments,
-    orders: (ref) => linkOrders(ref, records),
+    orders: (ref) => linkOrders(ref, { ...records, teams }),
     async model(teamId) {
       const apiKey = await secrets.teamModelKey(teamId)
       if (apiKey === undefined) return undefined
@@ -137,5 +145,13 @@ export function linkDeps(env: FunctionEnv<'on-link-message'>): LinkMessageDeps {
     },
     recordExit: (ref, exit) => recordExit(ref, exit, records),
     recordHealth: (ref, health) => recordHealth(ref, health, records),
+    recordSyncReport: (ref, report) => recordSyncReport(ref, report, records),
+    async gitCredential(teamId) {
+      const stored = await secrets.teamGitCredentials(teamId)
+      return stored === undefined ? undefined : parseGitCredential(stored)
+    },
+    allowLoopback: env.ALLOW_LOOPBACK_REPOSITORIES === 'true',
+    authorsSince: (teamId, since) => authorsSince(teamId, since, { environments, ledger: delivery.ledger }),
+    answers: createAnswerStore(documentClient(), env.CONNECTIONS_TABLE),
   }
 }

@@ -1,6 +1,6 @@
 /**
  * `npm run bench`: what the product costs beside a floor or a peer in the same run. Prints figures and ratios, asserts nothing:
- * numbers are of this machine and of what else it does. `--quick`: spawn, and terminals of 1 and 10 viewers.
+ * numbers are of this machine and of what else it does. `--quick`: spawn, and terminals of 1 and 10 viewers. `--only`: one part.
  */
 import os from 'node:os'
 import { parseArgs } from 'node:util'
@@ -11,7 +11,12 @@ import { benchSpawn } from './spawn.ts'
 import { benchStatus, TaskEvents } from './status.ts'
 import { benchTerminal } from './terminal.ts'
 
-const { quick } = parseArgs({ options: { quick: { type: 'boolean', default: false } } }).values
+const { quick, only } = parseArgs({
+  options: { quick: { type: 'boolean', default: false }, only: { type: 'string' } },
+}).values
+const PARTS = ['spawn', 'terminal', 'status']
+if (only !== undefined && !PARTS.includes(only)) throw new Error(`--only takes one of ${PARTS.join(', ')}`)
+const isWanted = (part: string): boolean => (only === undefined ? !(quick && part === 'status') : part === only)
 
 setup()
 const meter = new CostMeter()
@@ -27,9 +32,13 @@ const product = await startProduct({
 try {
   const load = os.loadavg()[0]?.toFixed(1)
   console.log(`${os.cpus().length} × ${os.cpus()[0]?.model.trim()}, load ${load}, Node ${process.version}`)
-  await benchSpawn(product)
-  await benchTerminal(product, meter, quick ? [1, 10] : [1, 10, 50])
-  if (!quick) await benchStatus(product, { meter, taskEvents })
+  if (isWanted('spawn')) await benchSpawn(product)
+  if (isWanted('terminal')) await benchTerminal(product, meter, quick ? [1, 10] : [1, 10, 50])
+  if (isWanted('status')) await benchStatus(product, { meter, taskEvents })
+} catch (error) {
+  // Said before the product closes: with a thousand connections that takes its time.
+  console.error(error)
+  process.exitCode = 1
 } finally {
   await product.close()
 }

@@ -3,7 +3,7 @@ import { EventEmitter, once } from 'node:events'
 import { afterAll, beforeAll, expect, it } from 'vitest'
 import { functions } from '../../shared/contracts/functions.ts'
 import { TERMINAL_LOG_MAX_BYTES } from '../../shared/contracts/limits.ts'
-import { needsOf, permissionsOf } from '../infra/support/permissions.ts'
+import { needsOf, ownTeams, permissionsOf } from '../infra/support/permissions.ts'
 import type { Product } from '../support/product.ts'
 import { startWithExistingServer, type WithExistingServer } from '../support/with-existing-server.ts'
 
@@ -19,11 +19,12 @@ beforeAll(async () => {
   product = started.product
   const { lambda, assembly } = product.runtime
   const allowed = permissionsOf(assembly)
+  const teams = ownTeams(assembly)
   const observe = lambda.observeCall.bind(lambda)
   lambda.observeCall = (call) => {
     const caller = lambda.environmentOfAccessKey(call.accessKeyId ?? '')?.functionName
     if (caller !== undefined) {
-      for (const needed of needsOf(call)) {
+      for (const needed of needsOf(call, teams)) {
         const text = `${caller}: ${needed.action} on ${needed.resource}`
         made.add(text)
         if (!allowed(caller, needed)) denied.add(text)

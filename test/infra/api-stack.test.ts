@@ -37,6 +37,16 @@ describe('HTTP API', () => {
     },
   )
 
+  it('has routes that authorize themselves, and only functions behind them that can', () => {
+    const secrets = { signature: 'INTERNAL_API_SECRET_ID', member: 'JWT_SECRET_ID' } as const
+    const own = contract.filter((route) => route.auth === 'signature' || route.auth === 'member')
+    expect(own).not.toEqual([])
+    for (const { auth, handler } of own) {
+      const { Variables } = lambdaOf(app, 'production', handler as never).Properties.Environment
+      expect(Variables).toHaveProperty(secrets[auth as keyof typeof secrets])
+    }
+  })
+
   it('$default: whatever no route takes goes to the function that forwards it, which asks nobody', () => {
     const made = templateRoutes.find(({ Properties }) => Properties.RouteKey === '$default')
     if (made === undefined) throw new Error('no $default')

@@ -1,32 +1,48 @@
 import { Match } from 'aws-cdk-lib/assertions'
 import { describe, expect, it } from 'vitest'
 import { ECS_TASK_STATE_CHANGE } from '../../shared/contracts/domain-events.ts'
-import { HEALTH_CHECK, STOP_TIMEOUT_SECONDS } from '../../shared/contracts/limits.ts'
+import { HEALTH_CHECK, STOP_TIMEOUT_SECONDS, SYNC_STOP_TIMEOUT_SECONDS } from '../../shared/contracts/limits.ts'
 import { actionsOf, lambdaOf, statementsOf } from './support/roles.ts'
 import { synthesized } from './support/synthesized.ts'
 
 const app = synthesized('production')
 const { compute } = app.templates
-const definition = app.ofType('AWS::ECS::TaskDefinition')[0]
-const container = definition?.Properties.ContainerDefinitions[0]
-const roleId = (property: 'TaskRoleArn' | 'ExecutionRoleArn'): string =>
-  definition?.Properties[property]['Fn::GetAtt'][0]
+const definitionOf = (kind: string, { ofType } = app) =>
+  ofType('AWS::ECS::TaskDefinition').find(({ Properties }) => Properties.ContainerDefinitions[0].Name === kind)
 
-describe('agent task', () => {
+const KINDS = [
+  {
+    kind: 'agent',
+    size: { Cpu: '1024', Memory: '2048' },
+    writable: { workspace: '/workspaces', home: '/home/node', tmp: '/tmp' },
+    variable: { Name: 'COVIBES_WORKSPACE', Value: '/workspaces/workspace' },
+    stopTimeout: STOP_TIMEOUT_SECONDS,
+  },
+  {
+    kind: 'sync',
+    size: { Cpu: '256', Memory: '512' },
+    writable: { workspace: '/team', home: '/home/node', tmp: '/tmp' },
+    variable: { Name: 'COVIBES_TEAM_ROOT', Value: '/team' },
+    stopTimeout: SYNC_STOP_TIMEOUT_SECONDS,
+  },
+] as const
+
+describe.each(KINDS)('$kind task', ({ kind, size, writable, variable, stopTimeout }) => {
+  const definition = definitionOf(kind)
+  const container = definition?.Properties.ContainerDefinitions[0]
+  const roleId = (property: 'TaskRoleArn' | 'ExecutionRoleArn'): string =>
+    definition?.Properties[property]['Fn::GetAtt'][0]
+
   it('is a Fargate task of the size and kind that the design names', () => {
     expect(definition?.Properties).toMatchObject({
-      Family: 'covibes-production-agent',
-      Cpu: '1024',
-      Memory: '2048',
+      ...size,
+      Family: `covibes-production-${kind}`,
       NetworkMode: 'awsvpc',
       RequiresCompatibilities: ['FARGATE'],
       RuntimePlatform: { CpuArchitecture: 'X86_64', OperatingSystemFamily: 'LINUX' },
     })
-    expect(
-      synthesized('local', { agentArchitecture: 'ARM64' }).ofType('AWS::ECS::TaskDefinition')[0]?.Properties,
-    ).toMatchObject({
-      RuntimePlatform: { CpuArchitecture: 'ARM64' },
-    })
+    const onArm = synthesized('local', { agentArchitecture: 'ARM64' })
+    expect(definitionOf(kind, onArm)?.Properties).toMatchObject({ RuntimePlatform: { CpuArchitecture: 'ARM64' } })
   })
 
   it('runs without privileges on a read-only root', () => {
@@ -34,18 +50,22 @@ describe('agent task', () => {
       User: '1000:1000',
       ReadonlyRootFilesystem: true,
       LinuxParameters: { Capabilities: { Drop: ['ALL'] } },
-      StopTimeout: STOP_TIMEOUT_SECONDS,
+      StopTimeout: stopTimeout,
     })
     expect(container.Privileged).not.toBe(true)
-    const writable = container.MountPoints.map(({ ContainerPath }: { ContainerPath: string }) => ContainerPath)
-    expect(writable.sort()).toEqual(['/home/node', '/tmp', '/workspace'])
-    // A volume without configuration is a bind mount on the task's own disk.
-    expect(definition?.Properties.Volumes).toEqual([{ Name: 'workspace' }, { Name: 'home' }, { Name: 'tmp' }])
+    expect(container.MountPoints).toEqual(
+      Object.entries(writable).map(([SourceVolume, ContainerPath]) => ({
+        SourceVolume,
+        ContainerPath,
+        ReadOnly: false,
+      })),
+    )
+    // A volume without configuration is a bind mount on the task's own disk; a team's definition puts its files in the first.
+    expect(definition?.Properties.Volumes).toEqual(Object.keys(writable).map((Name) => ({ Name })))
   })
 
-  it('knows where its link goes, and no secret', () => {
-    const names = container.Environment.map(({ Name }: { Name: string }) => Name)
-    expect(names.sort()).toEqual(['COVIBES_LINK_URL', 'COVIBES_WORKSPACE'])
+  it('knows where its link goes and where its files are, and no secret', () => {
+    expect(container.Environment).toEqual([{ Name: 'COVIBES_LINK_URL', Value: expect.anything() }, variable])
     expect(container.Secrets).toBeUndefined()
   })
 
@@ -88,12 +108,18 @@ describe('agent task', () => {
     ])
   })
 
-  it('logs without ever blocking the agent', () => {
+  it('logs without ever blocking what runs in it', () => {
     expect(container.LogConfiguration).toMatchObject({ LogDriver: 'awslogs', Options: { mode: 'non-blocking' } })
     const group = app
       .ofType('AWS::Logs::LogGroup')
       .find(({ logicalId }) => logicalId === container.LogConfiguration.Options['awslogs-group'].Ref)
     expect(group?.Properties.RetentionInDays).toBe(90)
+  })
+
+  it("is the base of the teams' definitions that on-work makes in the same deployment", () => {
+    const { Variables } = lambdaOf(app, 'production', 'on-work').Properties.Environment
+    expect(Variables[`${kind.toUpperCase()}_TASK_DEFINITION`]).toEqual({ Ref: definition?.logicalId })
+    expect(Variables[`${kind.toUpperCase()}_CONTAINER`]).toBe(container.Name)
   })
 })
 
@@ -104,42 +130,6 @@ describe('cluster', () => {
     })
     compute.hasResourceProperties('AWS::ECS::ClusterCapacityProviderAssociations', {
       CapacityProviders: ['FARGATE', 'FARGATE_SPOT'],
-    })
-  })
-})
-
-describe('permission to run tasks', () => {
-  const onWork = lambdaOf(app, 'production', 'on-work')
-  const statements = statementsOf(app, 'compute', onWork.Properties.Role['Fn::GetAtt'][0])
-  const statementFor = (action: string) => statements.find((statement) => [statement.Action].flat().includes(action))
-  const cluster = { ArnEquals: { 'ecs:cluster': { 'Fn::GetAtt': [expect.stringMatching(/^Cluster/), 'Arn'] } } }
-
-  it('is bound to the task definition and the cluster', () => {
-    expect(statementFor('ecs:RunTask')?.Condition).toEqual(cluster)
-    expect(JSON.stringify(statementFor('ecs:RunTask')?.Resource)).toContain(
-      ':task-definition/covibes-production-agent:*',
-    )
-    expect(statementFor('ecs:StopTask')?.Condition).toEqual(cluster)
-    expect(JSON.stringify(statementFor('ecs:StopTask')?.Resource)).toMatch(/:task\/","?\S*Cluster/)
-  })
-
-  it('tags a task only while RunTask makes it', () => {
-    const tag = statementFor('ecs:TagResource')
-    expect(tag?.Condition).toEqual({ StringEquals: { 'ecs:CreateAction': 'RunTask' } })
-    expect(tag?.Resource).toEqual(statementFor('ecs:StopTask')?.Resource)
-  })
-
-  it('passes the two roles of the task to ECS only', () => {
-    const pass = statementFor('iam:PassRole')
-    expect(pass?.Condition).toEqual({ StringEquals: { 'iam:PassedToService': 'ecs-tasks.amazonaws.com' } })
-    const passed = [pass?.Resource].flat().map((resource) => (resource as { 'Fn::GetAtt': string[] })['Fn::GetAtt'][0])
-    expect(passed.sort()).toEqual([roleId('TaskRoleArn'), roleId('ExecutionRoleArn')].sort())
-  })
-
-  it('starts the revision of the same deployment', () => {
-    expect(onWork.Properties.Environment.Variables).toMatchObject({
-      AGENT_TASK_DEFINITION: { Ref: definition?.logicalId },
-      AGENT_CONTAINER: container.Name,
     })
   })
 })

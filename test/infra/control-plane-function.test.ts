@@ -34,7 +34,22 @@ const ACTIONS: Readonly<Record<Capability, readonly string[]>> = {
   readTasks: ['ecs:DescribeTasks', 'ecs:ListTasks'],
   jwtSecret: ['secretsmanager:GetSecretValue'],
   linkSecret: ['secretsmanager:GetSecretValue'],
+  internalApiSecret: ['secretsmanager:GetSecretValue'],
   modelKeys: ['secretsmanager:GetSecretValue'],
+  gitCredentials: ['secretsmanager:GetSecretValue'],
+  teamSecrets: ['secretsmanager:DeleteSecret'],
+  teamResources: [
+    ...['CreateAccessPoint', 'DescribeAccessPoints', 'DeleteAccessPoint', 'TagResource'].map(
+      (action) => `elasticfilesystem:${action}`,
+    ),
+    ...['CreateRole', 'GetRole', 'TagRole', 'PutRolePolicy', 'DeleteRolePolicy', 'DeleteRole'].map(
+      (action) => `iam:${action}`,
+    ),
+    ...['Register', 'Describe', 'Deregister'].map((action) => `ecs:${action}TaskDefinition`),
+    'ecs:ListTaskDefinitions',
+    'ecs:TagResource',
+  ],
+  repositories: [],
   existingServer: [],
 }
 /** What the platform does in a function's name: logs, traces, a queue's messages, the dead-letter queue. */
@@ -118,11 +133,27 @@ describe('every function of the contract', () => {
     const statements = roleStatements(id)
     expect(actionsOf(statements).filter((action) => action.includes('*'))).toEqual([])
     const unbounded = statements.filter((statement) => resourcesOf(statement).includes('"*"'))
-    const allowed = ['xray:PutTelemetryRecords', 'xray:PutTraceSegments', 'ecs:ListTasks']
+    const allowed = [
+      'xray:PutTelemetryRecords',
+      'xray:PutTraceSegments',
+      'ecs:ListTasks',
+      'ecs:DescribeTaskDefinition',
+      'ecs:DeregisterTaskDefinition',
+      'ecs:ListTaskDefinitions',
+    ]
     expect(actionsOf(unbounded).filter((action) => !allowed.includes(action))).toEqual([])
     for (const statement of unbounded.filter(({ Action }) => [Action].flat().includes('ecs:ListTasks'))) {
       expect(statement.Condition).toEqual({ ArnEquals: { 'ecs:cluster': expect.anything() } })
     }
+  })
+
+  it.each(all)('%s: has policies that IAM takes', (id) => {
+    // IAM quotas: 10,240 characters for all inline policies of a role; a reference stands for at most 80 here.
+    const text = JSON.stringify(roleStatements(id)).replace(
+      /\{"(?:Ref|Fn::GetAtt|Fn::ImportValue)":[^}]*\}/g,
+      'x'.repeat(80),
+    )
+    expect(text.length).toBeLessThan(10_240)
   })
 
   it.each(all)('%s: logs into a group of its own with the retention of the stage', (id) => {

@@ -11,6 +11,7 @@ describe('control plane', () => {
       'observability',
       'data',
       'network',
+      'workspace',
       'realtime',
       'compute',
       'api',

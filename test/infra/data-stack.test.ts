@@ -11,6 +11,8 @@ const STATEFUL = [
   'AWS::SecretsManager::Secret',
   'AWS::SQS::Queue',
   'AWS::Events::EventBus',
+  'AWS::EFS::FileSystem',
+  'AWS::IAM::ManagedPolicy',
 ]
 
 describe('tables', () => {
@@ -65,6 +67,8 @@ describe('what outlives the stack', () => {
         'AWS::SecretsManager::Secret',
         'AWS::SQS::Queue',
         'AWS::Logs::LogGroup',
+        'AWS::EFS::FileSystem',
+        'AWS::IAM::ManagedPolicy',
       ]) {
         const policies = stages[stage]
           .ofType(type)
@@ -88,12 +92,15 @@ describe('what outlives the stack', () => {
         "data/EnvironmentsDC07A62C",
         "data/EventsD32975C2",
         "data/Flags586D4D3F",
+        "data/InternalApiSecretFEBD2110",
         "data/JwtSecretB8834B39",
         "data/LinkSecret6774D112",
         "data/TerminalLogB20C6B5D",
         "data/WorkBF636A8B",
         "data/WorkDeadLetters429E96E8",
         "realtime/pingconnectionsDeadLettersBDF9F3BD",
+        "workspace/Files8E6940B8",
+        "workspace/TeamRoleBoundary7875B90C",
       ]
     `)
   })
@@ -139,6 +146,7 @@ describe('secrets', () => {
     const imported = synthesized('production', { jwtSecretArn })
     expect(imported.ofType('AWS::SecretsManager::Secret').map(({ Properties }) => Properties.Name)).toEqual([
       'covibes/production/link-secret',
+      'covibes/production/internal-api-secret',
     ])
     imported.templates.api.hasResourceProperties('AWS::Lambda::Function', {
       FunctionName: 'covibes-production-authorize-user',

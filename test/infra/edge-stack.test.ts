@@ -1,4 +1,5 @@
 import { describe, expect, it } from 'vitest'
+import { type Route, routes } from '../../shared/contracts/routes.ts'
 import { synthesized } from './support/synthesized.ts'
 
 const domain = { appDomain: 'app.example.com', certificateArn: 'arn:aws:acm:us-east-1:111122223333:certificate/abc' }
@@ -51,6 +52,19 @@ describe('distribution', () => {
     const [api] = config.CacheBehaviors
     expect(api.TargetOriginId).toBe('http-api')
     expect(api).not.toHaveProperty('FunctionAssociations')
+  })
+
+  it("has no way to routes that are not the browser's: what is signed is asked of the HTTP API itself", () => {
+    const patterns: readonly string[] = config.CacheBehaviors.map(
+      (behavior: { PathPattern: string }) => behavior.PathPattern,
+    )
+    const reaches = (path: string) =>
+      patterns.some((pattern) => (pattern.endsWith('*') ? path.startsWith(pattern.slice(0, -1)) : path === pattern))
+    const signed = Object.values<Route>(routes).filter(({ auth }) => auth === 'signature')
+    expect(signed.map(({ path }) => path)).not.toEqual([])
+    expect(signed.filter(({ path }) => reaches(path) || !path.startsWith('/internal/'))).toEqual([])
+    expect(reaches('/api/agents')).toBe(true)
+    expect(config.DefaultCacheBehavior.TargetOriginId).toBe('frontend')
   })
 
   it('has upgrades go to the WebSocket API by the behaviour, polls to the HTTP API by the function', () => {

@@ -39,8 +39,51 @@ describe('needsOf', () => {
     ])
   })
 
+  it('asks for the roles that a task definition passes', () => {
+    const input = { family: 'f', taskRoleArn: 'task', executionRoleArn: 'execution', tags: [] }
+    expect(needsOf({ service: 'ecs', operation: 'RegisterTaskDefinition', input })).toEqual([
+      { action: 'ecs:RegisterTaskDefinition', resource: arn('ecs', 'task-definition/f:*'), context: {} },
+      {
+        action: 'ecs:TagResource',
+        resource: arn('ecs', 'task-definition/f:*'),
+        context: { 'ecs:CreateAction': 'RegisterTaskDefinition' },
+      },
+      ...['task', 'execution'].map((resource) => ({
+        action: 'iam:PassRole',
+        resource,
+        context: { 'iam:PassedToService': 'ecs-tasks.amazonaws.com' },
+      })),
+    ])
+  })
+
+  it('asks with what is stored: the tags of an access point, the path and boundary of a role', () => {
+    const stored = {
+      tagsOf: () => [{ Key: 'k', Value: 'v' }],
+      role: (name: string) => ({ arn: `arn:aws:iam::000000000000:role/path/${name}`, boundaryArn: 'boundary' }),
+    }
+    const point = { AccessPointId: 'fsap-1' }
+    expect(needsOf({ service: 'efs', operation: 'DeleteAccessPoint', input: point }, stored)).toEqual([
+      {
+        action: 'elasticfilesystem:DeleteAccessPoint',
+        resource: arn('elasticfilesystem', 'access-point/fsap-1'),
+        context: { 'aws:ResourceTag/k': 'v' },
+      },
+    ])
+    expect(needsOf({ service: 'iam', operation: 'PutRolePolicy', input: { RoleName: 'r' } }, stored)).toEqual([
+      {
+        action: 'iam:PutRolePolicy',
+        resource: 'arn:aws:iam::000000000000:role/path/r',
+        context: { 'iam:PermissionsBoundary': 'boundary' },
+      },
+    ])
+  })
+
   it('knows no operation that it was not told', () => {
     expect(() => needsOf({ service: 'ecs', operation: 'DeleteCluster', input: {} })).toThrow('DeleteCluster')
+    expect(() => needsOf({ service: 'efs', operation: 'PutFileSystemPolicy', input: {} })).toThrow(
+      'PutFileSystemPolicy',
+    )
+    expect(() => needsOf({ service: 'iam', operation: 'AttachRolePolicy', input: {} })).toThrow('AttachRolePolicy')
     expect(() => needsOf({ service: 's3', operation: 'GetObject', input: {} })).toThrow('s3')
   })
 })

@@ -4,11 +4,11 @@
  * coalesced, numbered and repeated as a real container's output; only the terminal behind it is missing.
  */
 import * as z from 'zod'
-import { LinkClient } from '../../container-images/agent/src/link-client.ts'
-import { LinkCredential } from '../../container-images/agent/src/link-credential.ts'
 import { OutputBuffer } from '../../container-images/agent/src/output-buffer.ts'
 import { OutputSender } from '../../container-images/agent/src/output-sender.ts'
 import { TIMINGS } from '../../container-images/agent/src/timings.ts'
+import { LinkClient } from '../../container-images/common/src/link-client.ts'
+import { LinkCredential } from '../../container-images/common/src/link-credential.ts'
 import { CONTAINER_ENV } from '../../shared/contracts/link.ts'
 
 const RunTaskSchema = z.object({
@@ -79,7 +79,7 @@ export async function connectContainer(agentId: string, linkUrl: string, tickets
   const { environment, ticket } = await tickets.of(agentId)
   const buffer = new OutputBuffer()
   let reconnects = -1
-  let client: LinkClient | undefined
+  let client: LinkClient<'welcome'> | undefined
   const sender = new OutputSender(
     buffer,
     {
@@ -93,6 +93,7 @@ export async function connectContainer(agentId: string, linkUrl: string, tickets
     client = new LinkClient(
       linkUrl,
       new LinkCredential(environment, ticket),
+      'welcome',
       {
         welcome({ acknowledged }) {
           reconnects++

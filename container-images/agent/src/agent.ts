@@ -1,57 +1,42 @@
+import { WORKSPACE_PATIENCE_MS } from '../../../shared/contracts/limits.ts'
+import type { ContainerProgram } from '../../common/src/container.ts'
+import { EXIT } from '../../common/src/exit-codes.ts'
+import { MAX_REASON, type Outcome, tellExit, within } from '../../common/src/goodbye.ts'
+import { LinkClient, type LinkOrder } from '../../common/src/link-client.ts'
+import { LinkCredential } from '../../common/src/link-credential.ts'
+import type { Log } from '../../common/src/log.ts'
+import type { Health } from '../../common/src/status-server.ts'
 import { ForeignClaudeHome } from './claude-cli.ts'
 import { Console } from './console.ts'
-import { EXIT } from './exit-codes.ts'
-import { LinkClient, type LinkOrder, type Welcome } from './link-client.ts'
-import { LinkCredential } from './link-credential.ts'
-import type { Log } from './log.ts'
-import { ProgramUnavailable, programCommand } from './programs.ts'
-import { type AgentSettings, childEnvironment } from './settings.ts'
-import type { Health, StatusSource } from './status-server.ts'
+import { ProgramUnavailable, programCommand, type Welcome } from './programs.ts'
+import type { AgentSettings } from './settings.ts'
 import type { TerminalEnd } from './terminal.ts'
 import { TIMINGS, type Timings } from './timings.ts'
-import { prepareWorkspace, WorkspaceError } from './workspace.ts'
+import { WorkspaceError, waitForWorkspace } from './workspace.ts'
 
 export type AgentOptions = {
   readonly settings: AgentSettings
   readonly log: Log
   readonly timings?: Partial<Timings>
+  /** Milliseconds to wait for the workspace. */
+  readonly patienceMs?: number
   /** What runs in the terminal; left out, the program that `welcome` names. */
   readonly command?: typeof programCommand
 }
 
-/** How the container ends; `reason` is for a person and goes to the control plane. */
-type Outcome = {
-  readonly exitCode: number
-  readonly signal?: string | undefined
-  readonly reason?: string | undefined
-}
-
 type Phase = 'connecting' | 'preparing' | 'running' | 'ending'
 
-/** Longest texts of the protocol's `exit` and `health` messages. */
-const MAX_REASON = 500
-
-/** Times `exit` is sent when connections break just then; a repetition tells the control plane nothing new. */
-const EXIT_TRIES = 3
-
-/** A wait that ends with the promise or after `ms`; true when the promise was in time. */
-function within(ms: number, promise: Promise<unknown>): Promise<boolean> {
-  return new Promise((resolve, reject) => {
-    const timer = setTimeout(() => resolve(false), Math.max(0, ms))
-    promise.then(() => resolve(true), reject).finally(() => clearTimeout(timer))
-  })
-}
-
 /**
- * One generation of an agent: opens the link, prepares the workspace that `welcome` describes, runs the program in a
+ * One generation of an agent: opens the link, waits for the team's workspace, runs the program that `welcome` names in a
  * terminal, and ends when the program ends, when it is stopped, or when the control plane does not want it any more.
  */
-export class Agent implements StatusSource {
+export class Agent implements ContainerProgram {
   readonly #settings: AgentSettings
   readonly #log: Log
   readonly #timings: Timings
+  readonly #patienceMs: number
   readonly #command: typeof programCommand
-  readonly #link: LinkClient
+  readonly #link: LinkClient<'welcome'>
   readonly #console: Console
   readonly #abort = new AbortController()
   readonly #startedAt = performance.now()
@@ -62,17 +47,17 @@ export class Agent implements StatusSource {
   #lastHealth: string | undefined
   /** Set when something other than the program's own end decided: it names the reason and the code. */
   #stopping: { readonly outcome: Outcome; readonly since: number; readonly tell: boolean } | undefined
-  /** Called when the link is up while the agent is ending. */
-  #onLinkUp: (() => void) | undefined
 
   constructor(options: AgentOptions) {
     this.#settings = options.settings
     this.#log = options.log
     this.#timings = { ...TIMINGS, ...options.timings }
+    this.#patienceMs = options.patienceMs ?? WORKSPACE_PATIENCE_MS
     this.#command = options.command ?? programCommand
     this.#link = new LinkClient(
       options.settings.linkUrl,
       new LinkCredential(options.settings.environment, options.settings.ticket),
+      'welcome',
       {
         welcome: (message) => this.#welcome(message),
         order: (message) => this.#order(message),
@@ -149,7 +134,6 @@ export class Agent implements StatusSource {
     } else this.#log('INFO', 'The link is up again')
     this.#lastHealth = undefined
     this.#tellHealth()
-    this.#onLinkUp?.()
   }
 
   #order(order: LinkOrder): void {
@@ -170,16 +154,17 @@ export class Agent implements StatusSource {
       case 'dismissed':
         this.#stop({ exitCode: EXIT.refused, reason: `Dismissed: ${order.reason}` }, false)
         break
+      case 'authors':
+      case 'request':
+        this.#log('WARN', 'The control plane sent an order of workspace sync', { type: order.type })
+        break
     }
   }
 
   async #begin(welcome: Welcome): Promise<void> {
     this.#phase = 'preparing'
-    await prepareWorkspace({
-      directory: this.#settings.workspace,
-      repositoryUrl: welcome.repository?.url,
-      env: childEnvironment(this.#settings, welcome.agent.name),
-      cloneMs: this.#timings.cloneMs,
+    await waitForWorkspace(this.#settings.workspace, {
+      patienceMs: this.#patienceMs,
       abort: this.#abort.signal,
       show: (text) => this.#console.show(text),
     })
@@ -253,32 +238,7 @@ export class Agent implements StatusSource {
     const left = () => deadline - performance.now()
     if (!(await within(left(), drained)))
       this.#log('WARN', 'Output was not acknowledged in time', { bytes: this.#console.output.pending })
-    for (let tries = 0; tries < EXIT_TRIES; tries++) {
-      if (tries > 0) this.#link.open()
-      const sent = await within(left(), this.#tellExit(outcome))
-      // Only a closing handshake shows that the message has arrived: `exit` has no answer of its own.
-      if ((await this.#link.close()) && sent) return
-      if (left() <= 0) break
-    }
-    this.#log('WARN', 'The exit message may not have arrived')
-  }
-
-  /** Resolves when `exit` has been handed to a link, at once or when the next one is up. */
-  async #tellExit({ exitCode, signal, reason }: Outcome): Promise<void> {
-    const send = () =>
-      this.#link.send({
-        action: 'link',
-        type: 'exit',
-        exitCode,
-        ...(signal === undefined ? {} : { signal }),
-        ...(reason === undefined ? {} : { reason: reason.slice(0, MAX_REASON) }),
-      })
-    if (send()) return
-    await new Promise<void>((resolve) => {
-      this.#onLinkUp = () => {
-        if (send()) resolve()
-      }
-    })
+    if (!(await tellExit(this.#link, outcome, left))) this.#log('WARN', 'The exit message may not have arrived')
   }
 
   #tellHealth({ onlyChange = false } = {}): void {

@@ -1,9 +1,11 @@
-/** One piece of typed input: `at` is the gateway's receive time in ms since the epoch, `id` is unique. */
+/** One piece of typed input: `at` is the gateway's receive time in ms since the epoch, `id` is unique: `<request>-<piece>`. */
 export type TypedInput = { readonly id: string; readonly at: number; readonly data: string }
 
 export type InputOrderOptions = {
-  /** Milliseconds an input is held for earlier ones: the latency it adds at most, and the disorder it repairs. */
+  /** Milliseconds an input is held for earlier ones at least: the disorder that is repaired whatever came before. */
   readonly windowMs: number
+  /** The same at most; default 1,000. */
+  readonly maxWindowMs?: number
   /** Monotonic milliseconds. */
   readonly now?: () => number
 }
@@ -16,20 +18,40 @@ const MAX_HELD_CHARS = 4 * 1024 * 1024
 /** The clock offset is the least one seen in this period and the one before, so a drifting clock is followed. */
 const OFFSET_PERIOD_MS = 30_000
 
-const precedes = (a: TypedInput, b: TypedInput): boolean => a.at < b.at || (a.at === b.at && a.id < b.id)
+/** An input that took long is remembered for one to two of these periods: where one handler started cold, others do. */
+const SLOW_PERIOD_MS = 2_000
+/** The window is the longest delay seen lately and half of it: the next may be longer. */
+const RESERVE = 1.5
+/** A person who types blind for longer than this would rather see a letter in the wrong place. */
+const MAX_WINDOW_MS = 1_000
+
+/** `rank`: which of the requests of one millisecond came first, as far as anybody can tell. */
+type Ranked = TypedInput & { readonly rank: number }
+
+const precedes = (a: Ranked, b: Ranked): boolean =>
+  a.at !== b.at ? a.at < b.at : a.rank !== b.rank ? a.rank < b.rank : a.id < b.id
+
+const requestOf = ({ id }: TypedInput): string => (id.includes('-') ? id.slice(0, id.lastIndexOf('-')) : id)
 
 /**
- * Puts inputs back into the order in which the gateway received them. Each is held until `windowMs` after the moment it
- * would have arrived with the least delay seen lately, so one that was already delayed on its way waits less. An
+ * Puts inputs back into the order in which the gateway received them. Each is held until the window has passed since the
+ * moment at which it would have arrived with the least delay seen lately, so one that was already delayed on its way waits less.
+ * The window widens at once when an input took longer than it covers (a handler that started cold), for some seconds. An
  * input earlier than what was already written is late: it is written at once and counted. Repeated ids are dropped.
+ *
+ * The gateway tells milliseconds. Within one, inputs keep the order in which they came, the pieces of a request together and
+ * in their own order.
  */
 export class InputOrder {
   readonly #write: (data: string) => void
   readonly #windowMs: number
+  readonly #maxWindowMs: number
   readonly #now: () => number
-  readonly #held: TypedInput[] = []
+  readonly #held: Ranked[] = []
   readonly #seen = new Set<string>()
-  #lastWritten: TypedInput | undefined
+  readonly #slowest = new RecentGreatest(SLOW_PERIOD_MS)
+  #lastWritten: Ranked | undefined
+  #requests = 0
   #offset = Number.POSITIVE_INFINITY
   #previousOffset = Number.POSITIVE_INFINITY
   #periodStart = 0
@@ -40,6 +62,7 @@ export class InputOrder {
   constructor(write: (data: string) => void, options: InputOrderOptions) {
     this.#write = write
     this.#windowMs = options.windowMs
+    this.#maxWindowMs = Math.max(options.windowMs, options.maxWindowMs ?? MAX_WINDOW_MS)
     this.#now = options.now ?? (() => performance.now())
   }
 
@@ -48,18 +71,25 @@ export class InputOrder {
     return this.#late
   }
 
+  /** Milliseconds that an input is held for earlier ones now. */
+  get windowMs(): number {
+    const slowest = this.#slowest.value - Math.min(this.#offset, this.#previousOffset)
+    return Math.min(this.#maxWindowMs, Math.max(this.#windowMs, slowest * RESERVE))
+  }
+
   accept(input: TypedInput): void {
     if (this.#seen.has(input.id)) return
     this.#remember(input.id)
-    this.#learnOffset(input.at)
-    if (this.#lastWritten && precedes(input, this.#lastWritten)) {
+    this.#learn(input.at)
+    const ranked = { ...input, rank: this.#rankOf(input) }
+    if (this.#lastWritten && precedes(ranked, this.#lastWritten)) {
       this.#late++
       this.#write(input.data)
       return
     }
     let index = this.#held.length
-    while (index > 0 && precedes(input, this.#held[index - 1] as TypedInput)) index--
-    this.#held.splice(index, 0, input)
+    while (index > 0 && precedes(ranked, this.#held[index - 1] as Ranked)) index--
+    this.#held.splice(index, 0, ranked)
     this.#heldChars += input.data.length
     this.#release()
   }
@@ -78,7 +108,8 @@ export class InputOrder {
     if (!oldest.done) this.#seen.delete(oldest.value)
   }
 
-  #learnOffset(at: number): void {
+  /** What the way took beyond the clocks' difference is not known; the least and the greatest of late say enough. */
+  #learn(at: number): void {
     const now = this.#now()
     if (now - this.#periodStart >= OFFSET_PERIOD_MS) {
       this.#previousOffset = this.#offset
@@ -86,10 +117,20 @@ export class InputOrder {
       this.#periodStart = now
     }
     this.#offset = Math.min(this.#offset, now - at)
+    this.#slowest.add(now - at, now)
+  }
+
+  /** The rank of its request: that of the pieces that are here already, or behind all that have come. */
+  #rankOf(input: TypedInput): number {
+    const request = requestOf(input)
+    const isSibling = (other: Ranked): boolean => other.at === input.at && requestOf(other) === request
+    const others = this.#held.slice(this.#held.findLastIndex(({ at }) => at < input.at) + 1)
+    if (this.#lastWritten) others.push(this.#lastWritten)
+    return others.find(isSibling)?.rank ?? ++this.#requests
   }
 
   #dueAt(input: TypedInput): number {
-    return input.at + Math.min(this.#offset, this.#previousOffset) + this.#windowMs
+    return input.at + Math.min(this.#offset, this.#previousOffset) + this.windowMs
   }
 
   #release(): void {
@@ -107,5 +148,32 @@ export class InputOrder {
       this.#lastWritten = first
       this.#write(first.data)
     }
+  }
+}
+
+/** The greatest of the values of the present period and the one before it. */
+class RecentGreatest {
+  readonly #periodMs: number
+  #since = Number.NEGATIVE_INFINITY
+  #present = Number.NEGATIVE_INFINITY
+  #previous = Number.NEGATIVE_INFINITY
+
+  constructor(periodMs: number) {
+    this.#periodMs = periodMs
+  }
+
+  /** `-Infinity` before the first. */
+  get value(): number {
+    return Math.max(this.#present, this.#previous)
+  }
+
+  add(value: number, now: number): void {
+    const age = now - this.#since
+    if (age >= this.#periodMs) {
+      this.#previous = age < 2 * this.#periodMs ? this.#present : Number.NEGATIVE_INFINITY
+      this.#present = Number.NEGATIVE_INFINITY
+      this.#since = now
+    }
+    this.#present = Math.max(this.#present, value)
   }
 }

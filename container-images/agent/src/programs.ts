@@ -1,9 +1,11 @@
 import { realpath } from 'node:fs/promises'
 import { fileURLToPath } from 'node:url'
+import type { LinkDown } from '../../../shared/contracts/link.ts'
 import { claudeEnvironment, claudeExecutable, prepareClaudeHome } from './claude-cli.ts'
-import type { Welcome } from './link-client.ts'
 import { type AgentSettings, childEnvironment } from './settings.ts'
 import type { TerminalCommand } from './terminal.ts'
+
+export type Welcome = Extract<LinkDown, { type: 'welcome' }>
 
 /** The team's settings do not allow this program to run; the message is for a person. */
 export class ProgramUnavailable extends Error {

@@ -1,63 +1,18 @@
-import { homedir } from 'node:os'
 import * as z from 'zod'
-import { AGENT_STATUS_PORT } from '../../../shared/contracts/limits.ts'
 import { CONTAINER_ENV } from '../../../shared/contracts/link.ts'
+import { type ContainerSettings, takeContainerSettings } from '../../common/src/settings.ts'
 
-/** The variables the container is started with. `COVIBES_ENVIRONMENT` is `<team>/<record>/<generation>`. */
-export const AgentEnvSchema = z.object({
-  [CONTAINER_ENV.environment]: z
-    .string()
-    .max(128)
-    .regex(/^[A-Za-z0-9_-]+\/[A-Za-z0-9_-]+\/\d+$/, 'must be <team>/<record>/<generation>'),
-  [CONTAINER_ENV.ticket]: z.string().min(1),
-  [CONTAINER_ENV.linkUrl]: z.url({ protocol: /^wss?$/ }),
-  [CONTAINER_ENV.workspace]: z.string().startsWith('/').default('/workspace'),
-  PORT: z.coerce.number().int().min(0).max(65535).default(AGENT_STATUS_PORT),
-  HOST: z.string().min(1).default('0.0.0.0'),
-})
-
-/** What the agent knows about itself. `ticket` is the only secret; it leaves this object for the link client alone. */
-export type AgentSettings = {
-  readonly environment: string
-  readonly ticket: string
-  readonly linkUrl: string
+export type AgentSettings = ContainerSettings & {
+  /** The working tree that the team's agents share. */
   readonly workspace: string
-  readonly port: number
-  readonly host: string
-  readonly home: string
-  readonly path: string
-  /** Certificate authorities of the machine, for children that make TLS connections. */
-  readonly extraCaCerts?: string
 }
 
-/** The container's variables are missing or wrong; the message names each of them. */
-export class SettingsError extends Error {
-  constructor(issues: readonly { readonly path: readonly PropertyKey[]; readonly message: string }[]) {
-    super(issues.map((issue) => `${issue.path.join('.')}: ${issue.message}`).join('; '))
-    this.name = 'SettingsError'
-  }
-}
-
-/**
- * Reads the settings and takes the ticket out of `env`, so that no child, no crash report and no later reader of the
- * environment finds it. Throws `SettingsError`; the ticket is gone even then.
- */
+/** Reads the agent's settings and takes the ticket out of `env`. Throws `SettingsError`. */
 export function takeSettings(env: NodeJS.ProcessEnv): AgentSettings {
-  const parsed = AgentEnvSchema.safeParse(env)
-  delete env[CONTAINER_ENV.ticket]
-  if (!parsed.success) throw new SettingsError(parsed.error.issues)
-  const values = parsed.data
-  return {
-    environment: values[CONTAINER_ENV.environment],
-    ticket: values[CONTAINER_ENV.ticket],
-    linkUrl: values[CONTAINER_ENV.linkUrl],
-    workspace: values[CONTAINER_ENV.workspace],
-    port: values.PORT,
-    host: values.HOST,
-    home: env.HOME ?? homedir(),
-    path: env.PATH ?? '/usr/local/bin:/usr/bin:/bin',
-    ...(env.NODE_EXTRA_CA_CERTS ? { extraCaCerts: env.NODE_EXTRA_CA_CERTS } : {}),
-  }
+  const { more, ...common } = takeContainerSettings(env, {
+    [CONTAINER_ENV.workspace]: z.string().startsWith('/').default('/workspaces/workspace'),
+  })
+  return { ...common, workspace: more[CONTAINER_ENV.workspace] }
 }
 
 /**

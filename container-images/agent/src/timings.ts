@@ -1,16 +1,10 @@
 import { HEALTH_CHECK, STOP_TIMEOUT_SECONDS } from '../../../shared/contracts/limits.ts'
+import { LINK_DOWN_UNHEALTHY_MS, LINK_TIMINGS, type LinkTimings } from '../../common/src/link-timings.ts'
 
 /** Every wait of the agent in milliseconds, in one place so that tests can shorten them. */
-export type Timings = {
-  /** From connecting to `welcome`; API Gateway itself cuts an integration at 29 s. */
-  readonly welcomeMs: number
+export type Timings = LinkTimings & {
   /** From an output message to its `ack`; after it the link is opened anew and the output sent again. */
   readonly ackMs: number
-  /** First and longest wait between two tries to connect. */
-  readonly backoffMinMs: number
-  readonly backoffMaxMs: number
-  /** A link that lasted this long ends a series of failures. */
-  readonly stableLinkMs: number
   readonly healthEveryMs: number
   /** A link that is down for longer makes the container unhealthy. */
   readonly linkDownUnhealthyMs: number
@@ -20,29 +14,23 @@ export type Timings = {
   readonly stopGraceMs: number
   /** From SIGTERM to the container's own end, below ECS's SIGKILL. */
   readonly stopDeadlineMs: number
-  /** For the closing handshake of the link. */
-  readonly closeMs: number
   /** For `git clone`. */
   readonly cloneMs: number
   /**
-   * The reorder window of typed input: handlers that jitter by 100 ms, and the same again as a reserve of a fifth. A key reaches the
-   * program at most this much later than over a path without jitter.
+   * The least reorder window of typed input: handlers that jitter by 100 ms, and a fifth as a reserve. A key reaches the program
+   * at most this much later than over a path without jitter, while nothing takes longer than that (input-order.ts).
    */
   readonly inputWindowMs: number
 }
 
 export const TIMINGS: Timings = {
-  welcomeMs: 10_000,
+  ...LINK_TIMINGS,
   ackMs: 10_000,
-  backoffMinMs: 250,
-  backoffMaxMs: 15_000,
-  stableLinkMs: 10_000,
   healthEveryMs: HEALTH_CHECK.intervalSeconds * 1000,
-  linkDownUnhealthyMs: 60_000,
+  linkDownUnhealthyMs: LINK_DOWN_UNHEALTHY_MS,
   drainMs: 10_000,
   stopGraceMs: 20_000,
   stopDeadlineMs: (STOP_TIMEOUT_SECONDS - 2) * 1000,
-  closeMs: 2_000,
   cloneMs: 5 * 60_000,
   inputWindowMs: 120,
 }

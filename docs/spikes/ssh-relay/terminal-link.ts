@@ -1,7 +1,7 @@
 /** An agent's terminal at the existing server, as the control plane sees any agent's: the containers' link, unchanged. */
 import { InputOrder } from '../../../container-images/agent/src/input-order.ts'
-import { LinkClient } from '../../../container-images/agent/src/link-client.ts'
-import { LinkCredential } from '../../../container-images/agent/src/link-credential.ts'
+import { LinkClient } from '../../../container-images/common/src/link-client.ts'
+import { LinkCredential } from '../../../container-images/common/src/link-credential.ts'
 import { OutputBuffer } from '../../../container-images/agent/src/output-buffer.ts'
 import { OutputSender } from '../../../container-images/agent/src/output-sender.ts'
 import { TIMINGS } from '../../../container-images/agent/src/timings.ts'
@@ -28,9 +28,10 @@ export function openTerminalLink(
   let early: string[] | undefined = []
   let isLeavingOut = false
 
-  const link: LinkClient = new LinkClient(
+  const link: LinkClient<'welcome'> = new LinkClient(
     url,
     credential,
+    'welcome',
     {
       welcome({ acknowledged }) {
         if (early) {

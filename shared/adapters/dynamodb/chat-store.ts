@@ -1,13 +1,12 @@
 import { type DynamoDBDocumentClient, QueryCommand, TransactWriteCommand } from '@aws-sdk/lib-dynamodb'
 import * as z from 'zod'
-import { CHAT_TTL_DAYS } from '../../contracts/limits.ts'
 import { type ChatMessage, ChatMessageSchema } from '../../contracts/socket-events.ts'
 import type { ChatHistory, ChatWriter } from '../../domain/chat/ports.ts'
 import { CorruptRecord } from '../../domain/errors.ts'
 import type { LedgerEntry } from '../../domain/ledger/schema.ts'
-import { chatKey, chatPartition } from './chat-keys.ts'
+import { chatItem, chatPartition } from './chat-keys.ts'
 import { ledgerSort } from './environment-keys.ts'
-import { epochSeconds, ledgerHead, toLedgerItem } from './ledger-items.ts'
+import { ledgerHead, toLedgerItem } from './ledger-items.ts'
 import { lostRaces, retryWrite } from './retry-write.ts'
 
 function fromItem(item: Record<string, unknown>): ChatMessage {
@@ -36,9 +35,7 @@ export function createChatStore(client: DynamoDBDocumentClient, table: string): 
     append: (entry) =>
       retryWrite(async () => {
         const written: LedgerEntry = { ...entry, sequence: (await ledgerHead(client, table, entry.teamId)) + 1 }
-        const [, message] = entry.event
-        const expiresAt = epochSeconds(new Date(entry.at)) + CHAT_TTL_DAYS * 86_400
-        const items = [toLedgerItem(written), { ...chatKey(entry.teamId, written.sequence), ...message, expiresAt }]
+        const items = [toLedgerItem(written), chatItem(written)]
         try {
           // The condition closes the race of two appends that saw the same head: the second looks again.
           const puts = items.map((Item) => ({

@@ -6,6 +6,9 @@
  * | one record (team known from token/startedBy) | GetItem  pk TEAM#<team>, sk ENV#<id>                        |
  * | a team's records, newest first              | Query    pk TEAM#<team>, sk begins_with ENV#, descending (ids are UUIDv7) |
  * | a team's slots                              | Query    pk TEAM#<team>, sk begins_with SLOT#<type>#         |
+ * | a team's environment                        | GetItem  pk TEAM#<team>, sk TEAM                             |
+ * | whether a team has files                    | GetItem  pk TEAM#<team>, sk TEAM_FILES                       |
+ * | environments that are being removed         | Query    index by-status, statusKey team-removing            |
  * | an idempotency key                          | GetItem  pk TEAM#<team>, sk IDEMPOTENCY#<digest>             |
  * | records by status, over all teams           | Query    index by-status, statusKey <status>                 |
  * | a team's ledger after a sequence            | Query    pk LEDGER#<team>, sk > <sequence>                   |
@@ -30,6 +33,11 @@ export const slotKey = (teamId: string, type: EnvironmentType, slot: number): Ke
   pk: teamPartition(teamId),
   sk: `${slotPrefix(type)}${String(slot).padStart(4, '0')}`,
 })
+
+export const teamKey = (teamId: string): Key => ({ pk: teamPartition(teamId), sk: 'TEAM' })
+export const teamFilesKey = (teamId: string): Key => ({ pk: teamPartition(teamId), sk: 'TEAM_FILES' })
+/** In the index of records by status: environments of teams that are being removed. No record has this status. */
+export const TEAM_REMOVING = 'team-removing'
 
 /** The digest keeps a key of any length and alphabet within the sort key. */
 export const idempotencyKey = (teamId: string, key: string): Key => ({

@@ -2,10 +2,16 @@ import { type DynamoDBDocumentClient, GetCommand, QueryCommand, TransactWriteCom
 import * as z from 'zod'
 import { IDEMPOTENCY_TTL_HOURS } from '../../contracts/limits.ts'
 import type { tables } from '../../contracts/tables.ts'
-import type { Change, EnvironmentStore } from '../../domain/environments/ports.ts'
-import { type Environment, EnvironmentSchema } from '../../domain/environments/schema.ts'
+import type { Change, Created, EnvironmentStore, NewRecord } from '../../domain/environments/ports.ts'
+import {
+  type Environment,
+  type EnvironmentOf,
+  EnvironmentSchema,
+  type EnvironmentType,
+} from '../../domain/environments/schema.ts'
 import { CorruptRecord, TooManyAgents } from '../../domain/errors.ts'
 import type { LedgerEntry } from '../../domain/ledger/schema.ts'
+import { chatItem } from './chat-keys.ts'
 import { decodeCursor, encodeCursor } from './cursor.ts'
 import {
   idempotencyKey,
@@ -20,6 +26,8 @@ import { epochSeconds, ledgerHead, toLedgerItem } from './ledger-items.ts'
 import { lostRaces, retryWrite } from './retry-write.ts'
 
 type TransactItem = NonNullable<ConstructorParameters<typeof TransactWriteCommand>[0]['TransactItems']>[number]
+
+type Page = { limit: number; cursor?: string }
 
 const STATUS_PAGE = 100
 const IdempotencyItemSchema = z.object({ environmentId: z.string(), fingerprint: z.string() })
@@ -65,7 +73,7 @@ export function createEnvironmentStore(client: DynamoDBDocumentClient, table: st
             new TransactWriteCommand({
               TransactItems: [
                 writeRecord(record, change),
-                appendEntry(entry),
+                ...appendEntry(entry),
                 ...releaseSlot(record, change.next),
                 ...(slot === undefined ? [] : [takeSlot(record, slot)]),
               ],
@@ -79,10 +87,10 @@ export function createEnvironmentStore(client: DynamoDBDocumentClient, table: st
       }).then(({ done }) => done)
     },
 
-    create({ record, entry, slots, idempotency }) {
+    create<R extends Environment>({ record, entry, slots, idempotency }: NewRecord<R>): Promise<Created<R>> {
       const { teamId, type } = record
       const replayKey = idempotency && idempotencyKey(teamId, idempotency.key)
-      return retryWrite(async () => {
+      return retryWrite<Created<R>>(async () => {
         const [used, held, head] = await Promise.all([
           replayKey && read(replayKey),
           slots === undefined ? undefined : heldSlots(teamId, type),
@@ -90,16 +98,16 @@ export function createEnvironmentStore(client: DynamoDBDocumentClient, table: st
         ])
         if (used && idempotency) {
           const { environmentId, fingerprint } = IdempotencyItemSchema.parse(used)
-          if (fingerprint !== idempotency.fingerprint) return { outcome: 'key-reused' } as const
-          return { outcome: 'replayed', ref: { teamId, id: environmentId } } as const
+          if (fingerprint !== idempotency.fingerprint) return { outcome: 'key-reused' }
+          return { outcome: 'replayed', ref: { teamId, id: environmentId } }
         }
         const slot = held && freeSlot(held, slots ?? 0)
-        if (held && slot === undefined) return { outcome: 'no-slot' } as const
-        const created: Environment = slot === undefined ? record : { ...record, slot }
+        if (held && slot === undefined) return { outcome: 'no-slot' }
+        const created: R = slot === undefined ? record : { ...record, slot }
         const written = entryOf(entry, undefined, created, head + 1)
         const items: TransactItem[] = [
           putNew(toItem(created)),
-          appendEntry(written),
+          ...appendEntry(written),
           ...(slot === undefined ? [] : [takeSlot(record, slot)]),
           ...(replayKey && idempotency
             ? [
@@ -114,33 +122,23 @@ export function createEnvironmentStore(client: DynamoDBDocumentClient, table: st
         ]
         try {
           await client.send(new TransactWriteCommand({ TransactItems: items }))
-          return { outcome: 'created', record: created, entry: written } as const
+          return { outcome: 'created', record: created, entry: written }
         } catch (error) {
-          // Somebody took the slot, the place in the ledger or the idempotency key: look again.
-          if (lostRaces(error)) return undefined
-          throw error
+          const races = lostRaces(error)
+          if (!races) throw error
+          // The id is taken (the first item is the record); else somebody took the slot, the place in the ledger or the key.
+          const existing = races[0] === 'ConditionalCheckFailed' ? await get(record) : undefined
+          return existing && { outcome: 'exists', record: existing }
         }
       })
     },
 
-    async listByTeam(teamId, type, { limit, cursor }) {
-      const { Items = [], LastEvaluatedKey } = await client.send(
-        new QueryCommand({
-          TableName: table,
-          KeyConditionExpression: 'pk = :pk AND begins_with(sk, :prefix)',
-          ExpressionAttributeValues: { ':pk': teamPartition(teamId), ':prefix': RECORD_PREFIX },
-          ScanIndexForward: false,
-          Limit: limit,
-          ConsistentRead: true,
-          // Only the sort key travels: a cursor can never lead into another team.
-          ...(cursor ? { ExclusiveStartKey: { pk: teamPartition(teamId), sk: String(decodeCursor(cursor).sk) } } : {}),
-        }),
-      )
-      return {
-        records: Items.map(fromItem).filter((record) => record.type === type),
-        ...(LastEvaluatedKey ? { cursor: encodeCursor({ sk: LastEvaluatedKey.sk }) } : {}),
-      }
+    async listByTeam<T extends EnvironmentType>(teamId: string, type: T, page: Page) {
+      const { records, ...rest } = await listAllOfTeam(teamId, page)
+      return { records: records.filter((record): record is EnvironmentOf<T> => record.type === type), ...rest }
     },
+
+    listAllOfTeam,
 
     async listByStatus(status, { cursor }) {
       const { Items = [], LastEvaluatedKey } = await client.send(
@@ -158,6 +156,25 @@ export function createEnvironmentStore(client: DynamoDBDocumentClient, table: st
         ...(LastEvaluatedKey ? { cursor: encodeCursor(LastEvaluatedKey) } : {}),
       }
     },
+  }
+
+  async function listAllOfTeam(teamId: string, { limit, cursor }: Page) {
+    const { Items = [], LastEvaluatedKey } = await client.send(
+      new QueryCommand({
+        TableName: table,
+        KeyConditionExpression: 'pk = :pk AND begins_with(sk, :prefix)',
+        ExpressionAttributeValues: { ':pk': teamPartition(teamId), ':prefix': RECORD_PREFIX },
+        ScanIndexForward: false,
+        Limit: limit,
+        ConsistentRead: true,
+        // Only the sort key travels: a cursor can never lead into another team.
+        ...(cursor ? { ExclusiveStartKey: { pk: teamPartition(teamId), sk: String(decodeCursor(cursor).sk) } } : {}),
+      }),
+    )
+    return {
+      records: Items.map(fromItem),
+      ...(LastEvaluatedKey ? { cursor: encodeCursor({ sk: LastEvaluatedKey.sk }) } : {}),
+    }
   }
 
   async function heldSlots(teamId: string, type: Environment['type']): Promise<Set<number>> {
@@ -208,8 +225,10 @@ export function createEnvironmentStore(client: DynamoDBDocumentClient, table: st
     return remove ? { Delete: { ...condition, Key: recordKey(record) } } : { Put: { ...condition, Item: toItem(next) } }
   }
 
-  function appendEntry(entry: LedgerEntry): TransactItem {
-    return putNew(toLedgerItem(entry))
+  /** What it says in the chat is in the chat's history too. */
+  function appendEntry(entry: LedgerEntry): TransactItem[] {
+    const chat = chatItem(entry)
+    return [putNew(toLedgerItem(entry)), ...(chat ? [putNew(chat)] : [])]
   }
 
   function putNew(item: Record<string, unknown>): TransactItem {
@@ -244,6 +263,7 @@ export function createEnvironmentStore(client: DynamoDBDocumentClient, table: st
       environment: {
         id: after.id,
         type: after.type,
+        ...(after.type === 'agent' ? { name: after.agent.agentName } : {}),
         generation: after.generation,
         attempt: after.attempt,
         revision: after.revision,

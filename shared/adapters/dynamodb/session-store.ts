@@ -25,6 +25,7 @@ const ConnectionSchema: z.ZodType<Connection> = z.discriminatedUnion('kind', [
   z.object({
     kind: z.literal('link'),
     ref: z.object({ teamId: z.string(), id: z.string(), generation: z.number().int() }),
+    container: z.enum(['agent', 'sync']).optional(),
     base: z.number().int().optional(),
   }),
 ])

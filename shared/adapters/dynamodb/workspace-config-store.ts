@@ -18,7 +18,10 @@ import { documentClient } from './document-client.ts'
 import { teamPartition } from './environment-keys.ts'
 
 const { partitionKey, sortKey } = tables.environments
-const keyOf = (teamId: string) => ({ [partitionKey]: teamPartition(teamId), [sortKey]: 'WORKSPACE_CONFIG' })
+export const workspaceConfigKey = (teamId: string) => ({
+  [partitionKey]: teamPartition(teamId),
+  [sortKey]: 'WORKSPACE_CONFIG',
+})
 
 const ItemSchema = z.object({ config: z.string() })
 
@@ -29,12 +32,14 @@ export function createWorkspaceConfigStore(
   return {
     async get(teamId) {
       // Consistent: the client stores its layout and reads it back on the next load, which may be at once.
-      const { Item } = await client.send(new GetCommand({ TableName: table, Key: keyOf(teamId), ConsistentRead: true }))
+      const { Item } = await client.send(
+        new GetCommand({ TableName: table, Key: workspaceConfigKey(teamId), ConsistentRead: true }),
+      )
       return Item === undefined ? undefined : parsed(teamId, Item)
     },
     async put(teamId, json, at) {
       // Unconditional by contract: the last writer wins, and there is no version to compare.
-      const Item = { ...keyOf(teamId), config: json, updatedAt: at.toISOString() }
+      const Item = { ...workspaceConfigKey(teamId), config: json, updatedAt: at.toISOString() }
       await client.send(new PutCommand({ TableName: table, Item }))
     },
   }

@@ -11,13 +11,12 @@ import {
 import { RUN_TASK_TIMEOUT_MS } from '../../contracts/limits.ts'
 import type { TaskReader, TaskRunner, TaskStarted, TaskStopper } from '../../domain/environments/tasks.ts'
 import { AWS_CLIENT_DEFAULTS } from '../aws-client-defaults.ts'
+import { asServiceError, isRoleNotSeenYet, isThrottle } from '../service-errors.ts'
 import { DescribedTaskSchema } from './task-schema.ts'
 
 /** Where and how tasks run: the variables of the `runTasks` capability. */
 export interface TaskPlacement {
   readonly CLUSTER_ARN: string
-  readonly AGENT_TASK_DEFINITION: string
-  readonly AGENT_CONTAINER: string
   readonly TASK_SUBNETS: readonly string[]
   readonly TASK_SECURITY_GROUPS: readonly string[]
   readonly TASK_PUBLIC_IP: 'ENABLED' | 'DISABLED'
@@ -35,12 +34,12 @@ export function createTaskRunner(placement: TaskPlacement): TaskRunner {
     requestHandler: { ...AWS_CLIENT_DEFAULTS.requestHandler, requestTimeout: RUN_TASK_TIMEOUT_MS },
   })
   return {
-    async run({ clientToken, startedBy, size, environment }) {
+    async run({ clientToken, startedBy, taskDefinition, container, size, environment }) {
       try {
         const { tasks = [], failures = [] } = await client.send(
           new RunTaskCommand({
             cluster: placement.CLUSTER_ARN,
-            taskDefinition: placement.AGENT_TASK_DEFINITION,
+            taskDefinition,
             capacityProviderStrategy: [{ capacityProvider: placement.TASK_CAPACITY_PROVIDER, weight: 1 }],
             count: 1,
             clientToken,
@@ -57,7 +56,7 @@ export function createTaskRunner(placement: TaskPlacement): TaskRunner {
               memory: String(size.memory),
               containerOverrides: [
                 {
-                  name: placement.AGENT_CONTAINER,
+                  name: container,
                   environment: Object.entries(environment).map(([name, value]) => ({ name, value })),
                 },
               ],
@@ -83,29 +82,18 @@ function refusedByCapacity({ reason = 'no reason given', detail }: Failure): Tas
   return { outcome: 'refused', reason: text, retry: /^RESOURCE:|capacity|AGENT/i.test(reason) }
 }
 
-const THROTTLES: readonly string[] = ['ThrottlingException', 'TooManyRequestsException', 'RequestLimitExceeded']
-
 /** An error of ECS's with a 4xx is a definite no; a 5xx, a timeout or a broken connection says nothing about the task. */
 function classify(error: unknown): TaskStarted {
   // The token was used with other parameters (a deployment came between two repeats): its task exists, and this is it.
   const [taskArn] = error instanceof ConflictException ? (error.resourceIds ?? []) : []
   if (taskArn !== undefined) return { outcome: 'accepted', taskArn }
-  const { name, message, status } = asServiceError(error)
-  const reason = `${name}: ${message}`
-  if (status === undefined || status >= 500) return { outcome: 'unclear', reason }
-  const limited = THROTTLES.includes(name) || /rate exceeded|limit on the number of tasks/i.test(message)
-  return { outcome: 'refused', reason, retry: limited }
-}
-
-function asServiceError(error: unknown): { name: string; message: string; status: number | undefined } {
-  if (!(error instanceof Error)) return { name: 'Error', message: String(error), status: undefined }
-  const fault = '$fault' in error ? error.$fault : undefined
-  const metadata = '$metadata' in error ? (error.$metadata as { httpStatusCode?: number } | undefined) : undefined
-  return {
-    name: error.name,
-    message: error.message,
-    status: metadata?.httpStatusCode ?? (fault === 'client' ? 400 : undefined),
-  }
+  const said = asServiceError(error)
+  const reason = `${said.name}: ${said.message}`
+  if (said.status === undefined || said.status >= 500) return { outcome: 'unclear', reason }
+  // A newer revision has taken its place since it was looked up.
+  const isReplaced = /TaskDefinition is inactive/i.test(said.message)
+  if (isReplaced || isRoleNotSeenYet(said)) return { outcome: 'too-early', reason }
+  return { outcome: 'refused', reason, retry: isThrottle(said) || /limit on the number of tasks/i.test(said.message) }
 }
 
 export function createTaskStopper(clusterArn: string): TaskStopper {

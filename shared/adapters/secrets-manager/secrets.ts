@@ -19,6 +19,13 @@ export interface Secrets {
   linkSecret(): Promise<string>
   /** The team's own model key, undefined when it has stored none. @throws for a team id that is not one, and when unreadable. */
   teamModelKey(teamId: string): Promise<string | undefined>
+  /**
+   * What the team's repository is shown, as the JSON it was stored as; undefined when there is none. For workspace sync only.
+   * @throws for a team id that is not one, and when unreadable.
+   */
+  teamGitCredentials(teamId: string): Promise<string | undefined>
+  /** What requests of the internal API are signed with. @throws when it is absent, empty or cannot be read. */
+  internalApiSecret(): Promise<string>
 }
 
 export interface SecretsOptions {
@@ -26,7 +33,9 @@ export interface SecretsOptions {
   readonly jwtSecretId?: string
   /** Name or ARN (LINK_SECRET_ID). */
   readonly linkSecretId?: string
-  /** `<prefix>/<teamId>/model-key` (TEAM_SECRETS_PREFIX). */
+  /** Name or ARN (INTERNAL_API_SECRET_ID). */
+  readonly internalApiSecretId?: string
+  /** `<prefix>/<teamId>/model-key` and `…/git-credentials` (TEAM_SECRETS_PREFIX). */
   readonly teamSecretsPrefix?: string
   readonly client?: Pick<SecretsManagerClient, 'send'>
   readonly clock?: Clock
@@ -85,13 +94,17 @@ export function createSecrets(options: SecretsOptions): Secrets {
     return value
   }
 
+  async function teamSecret(teamId: string, name: string): Promise<string | undefined> {
+    if (!options.teamSecretsPrefix) throw new Error('This function is not configured with TEAM_SECRETS_PREFIX')
+    // The id becomes a part of a path: a slash in it would name another team's secret.
+    return read(`${options.teamSecretsPrefix}/${TeamIdSchema.parse(teamId)}/${name}`)
+  }
+
   return {
     jwtSecret: () => required(options.jwtSecretId, 'JWT_SECRET_ID'),
     linkSecret: () => required(options.linkSecretId, 'LINK_SECRET_ID'),
-    async teamModelKey(teamId) {
-      if (!options.teamSecretsPrefix) throw new Error('This function is not configured with TEAM_SECRETS_PREFIX')
-      // The id becomes a part of a path: a slash in it would name another team's secret.
-      return read(`${options.teamSecretsPrefix}/${TeamIdSchema.parse(teamId)}/model-key`)
-    },
+    internalApiSecret: () => required(options.internalApiSecretId, 'INTERNAL_API_SECRET_ID'),
+    teamModelKey: (teamId) => teamSecret(teamId, 'model-key'),
+    teamGitCredentials: (teamId) => teamSecret(teamId, 'git-credentials'),
   }
 }

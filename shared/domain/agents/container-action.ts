@@ -1,6 +1,7 @@
-import { sendEvent, startOf } from '../environments/operations.ts'
+import { orderWork, sendEvent } from '../environments/operations.ts'
 import { isFinal } from '../environments/transitions.ts'
 import { Conflict } from '../errors.ts'
+import { ensureTeamEnvironment, wakeTeam } from '../teams/operations.ts'
 import { stopAgent } from './end.ts'
 import type { Member, WriteAgentDeps } from './ports.ts'
 import { locateAgent, notFound } from './resolve.ts'
@@ -11,7 +12,8 @@ export type ContainerAction = 'start' | 'stop' | 'restart'
  * The buttons of the frontend's container list. `start` and `restart` of one that has ended begin its next generation, with the
  * same task in the same terminal; `restart` of one that runs stops it first. What is wanted already is no error.
  *
- * @throws NotFound, TooManyAgents when all slots are leased, Conflict for an agent that runs on the existing server.
+ * @throws NotFound, TooManyAgents when all slots are leased, Conflict for an agent that runs on the existing server and while the
+ * team's environment is being removed.
  */
 export async function containerAction(
   { containerId, action }: { readonly containerId: string; readonly action: ContainerAction },
@@ -26,22 +28,16 @@ export async function containerAction(
   const { backend, record } = await locateAgent(containerId, member, deps)
   if (backend === 'ssh' || !record) throw new Conflict('This agent does not run in a container')
   if (action === 'start' && !isFinal(record.status)) return
-  const { agentSlots } = await deps.flagsOf(member.teamId)
+  const { teamId, userId } = member
+  const { createdBy, repositoryUrl } = record
+  // A session knows no names.
+  const by = createdBy.userId === userId ? createdBy : { userId, userName: userId }
+  const team = { teamId, by, correlationId }
+  // What an agent works in must be kept in sync, however long the team was away.
+  if (!(await wakeTeam(team, deps)))
+    await ensureTeamEnvironment({ ...team, repository: { url: repositoryUrl, known: false } }, deps)
+  const { agentSlots } = await deps.flagsOf(teamId)
   const done = await sendEvent(record, { type: 'restart-requested', member, slots: agentSlots }, correlationId, deps)
   if (!done) throw notFound(containerId)
-  const { status, generation } = done.record
-  try {
-    if (status === 'requested') await deps.queue.send(startOf(done.record))
-    if (status === 'stopping')
-      await deps.queue.send({
-        kind: 'stop-environment',
-        teamId: member.teamId,
-        environmentId: containerId,
-        generation,
-        correlationId,
-      })
-  } catch (error) {
-    // The record says what is wanted: the reconciler orders it within its cycle.
-    deps.warn('Start or stop not queued, left to the reconciler', { error })
-  }
+  await orderWork(done.record, correlationId, deps)
 }

@@ -1,7 +1,7 @@
 import type { AgentView } from '../../contracts/agents.ts'
 import type { Clock } from '../clock.ts'
-import { sendEvent } from '../environments/operations.ts'
-import type { Environment } from '../environments/schema.ts'
+import { orderWork, sendEvent } from '../environments/operations.ts'
+import { type AgentEnvironment, expectType } from '../environments/schema.ts'
 import { isFinal } from '../environments/transitions.ts'
 import type { LedgerWriter } from '../ledger/ports.ts'
 import type { Member, WriteAgentDeps } from './ports.ts'
@@ -24,8 +24,8 @@ export async function stopAgent(
   }
   const done = await sendEvent(record, { type: 'stop-requested', member }, correlationId, deps)
   if (!done) throw notFound(id)
-  await orderStop(done.record, correlationId, deps)
-  return agentView(done.record)
+  await orderWork(done.record, correlationId, deps)
+  return agentView(expectType(done.record, 'agent'))
 }
 
 /** Deletes an agent from whatever state: the row goes from every list at once, and for good when its task has stopped. */
@@ -80,26 +80,15 @@ export async function deleteAllAgents(
 }
 
 async function deleteRecord(
-  record: Environment,
+  record: AgentEnvironment,
   member: Member,
   correlationId: string,
   deps: WriteAgentDeps,
 ): Promise<void> {
   const done = await sendEvent(record, { type: 'delete-requested', member }, correlationId, deps)
   if (!done) return
-  await orderStop(done.record, correlationId, deps)
+  await orderWork(done.record, correlationId, deps)
   // The existing server has deleted its agent: nobody will ever tell that it ended.
   if (done.record.backend === 'ssh' && !isFinal(done.record.status))
     await sendEvent(record, { type: 'task-vanished', reason: 'deleted on the existing server' }, correlationId, deps)
-}
-
-async function orderStop(record: Environment, correlationId: string, deps: WriteAgentDeps): Promise<void> {
-  if (record.backend !== 'docker' || record.status !== 'stopping') return
-  const { teamId, id, generation } = record
-  try {
-    await deps.queue.send({ kind: 'stop-environment', teamId, environmentId: id, generation, correlationId })
-  } catch (error) {
-    // The record says `stopping`: the reconciler orders the stop within its cycle.
-    deps.warn('Stop not queued, left to the reconciler', { error })
-  }
 }

@@ -1,10 +1,9 @@
 import type { AgentSignal } from '../../contracts/link.ts'
 import type { Clock } from '../clock.ts'
-import type { WorkSender } from '../environments/operations.ts'
 import type { EnvironmentStore } from '../environments/ports.ts'
 import type { EnvironmentRef } from '../environments/schema.ts'
 import type { Flags } from '../flags/schema.ts'
-import type { Publish } from '../realtime/publish.ts'
+import type { TeamDeps } from '../teams/operations.ts'
 import type { SshBackend } from './backend-port.ts'
 
 /** The member who asks, with the token to ask the existing server with. */
@@ -28,8 +27,4 @@ export interface ReadAgentDeps {
   readonly flagsOf: (teamId: string) => Promise<Flags>
   readonly clock: Clock
 }
-export interface WriteAgentDeps extends ReadAgentDeps {
-  readonly publish: Publish
-  readonly queue: WorkSender
-  readonly warn: (message: string, fields: Record<string, unknown>) => void
-}
+export interface WriteAgentDeps extends ReadAgentDeps, TeamDeps {}

@@ -1,5 +1,5 @@
 import type { AgentView } from '../../contracts/agents.ts'
-import type { Environment } from '../environments/schema.ts'
+import type { AgentEnvironment } from '../environments/schema.ts'
 import { isFinal } from '../environments/transitions.ts'
 import type { Member, ReadAgentDeps } from './ports.ts'
 import { locateAgent, notFound } from './resolve.ts'
@@ -26,7 +26,7 @@ export async function listAgents(
   deps: ReadAgentDeps,
 ): Promise<{ agents: AgentView[]; nextCursor?: string }> {
   const wanted = (view: AgentView) => (!status || view.status === status) && (!type || view.agentType === type)
-  const own: Environment[] = []
+  const own: AgentEnvironment[] = []
   let next = cursor
   for (let page = 0; page < MAX_PAGES && own.length < limit; page++) {
     const found = await deps.environments.listByTeam(member.teamId, 'agent', {
@@ -55,7 +55,7 @@ export async function getAgent(
   id: string,
   member: Member,
   deps: ReadAgentDeps,
-): Promise<{ agent: AgentView; record?: Environment; output?: { timestamp: string; line: string }[] }> {
+): Promise<{ agent: AgentView; record?: AgentEnvironment; output?: { timestamp: string; line: string }[] }> {
   const { backend, record } = await locateAgent(id, member, deps)
   const isOwner = (view: AgentView) => ({ ...view, isOwner: view.userId === member.userId })
   if (backend === 'docker' && record) return { agent: isOwner(agentView(record)), record }

@@ -1,9 +1,9 @@
-import type { Environment } from '../environments/schema.ts'
+import type { AgentEnvironment } from '../environments/schema.ts'
 import { NotFound } from '../errors.ts'
 import type { Member, ReadAgentDeps } from './ports.ts'
 
 /** Which backend an agent is on: its record says (the pin); one without a record is the existing server's, for teams that use it. */
-export type Located = { readonly backend: 'docker' | 'ssh'; readonly record?: Environment }
+export type Located = { readonly backend: 'docker' | 'ssh'; readonly record?: AgentEnvironment }
 
 /** @throws NotFound for an agent that is unknown, deleted, or another team's. */
 export async function locateAgent(id: string, member: Member, deps: ReadAgentDeps): Promise<Located> {

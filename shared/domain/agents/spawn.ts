@@ -1,14 +1,16 @@
 import { createHash } from 'node:crypto'
 import type { SpawnAgentBody } from '../../contracts/agents.ts'
 import { DEFAULT_TASK_SIZE, type TaskSize } from '../../contracts/limits.ts'
-import { startOf } from '../environments/operations.ts'
+import { orderWork } from '../environments/operations.ts'
 import type { Change } from '../environments/ports.ts'
-import type { Environment } from '../environments/schema.ts'
+import { type AgentEnvironment, expectType } from '../environments/schema.ts'
 import { fargateSize, formatCpu, formatMemory, parseCpu, parseMemory } from '../environments/task-size.ts'
 import { BadRequest, Conflict, Forbidden, IdempotencyKeyReused, TooManyAgents } from '../errors.ts'
 import type { Flags } from '../flags/schema.ts'
 import type { Profiles } from '../profiles/ports.ts'
 import type { Profile } from '../profiles/schema.ts'
+import { ensureTeamEnvironment } from '../teams/operations.ts'
+import { checkRepository, type TeamRepository, teamRepository } from '../teams/repository.ts'
 import { agentName } from './names.ts'
 import type { Member, WriteAgentDeps } from './ports.ts'
 import { agentView } from './view.ts'
@@ -21,31 +23,45 @@ export interface SpawnRequest {
 }
 export interface SpawnDeps extends WriteAgentDeps {
   readonly profiles: Profiles
-  /** UUIDv7: sorts by time. */
-  readonly newId: () => string
+  /** Whether repositories on this machine's own addresses are allowed: the one-machine runtime. */
+  readonly allowLoopbackRepositories: boolean
   /** In [0, 1). */
   readonly random: () => number
 }
 
 /**
- * Creates the agent's record and leaves its start to the queue, so the answer does not wait for ECS. On the `ssh` backend the
- * existing server starts it, and the record pins it there.
+ * Creates the agent's record and leaves its start to the queue, so the answer does not wait for ECS; the team's environment is
+ * made, or its workspace sync woken, before. On the `ssh` backend the existing server starts it, and the record pins it there.
  *
- * @throws Forbidden for another team's id, Conflict for another repository than the team's, BadRequest for a size over the
- * team's limit, TooManyAgents when all slots are leased, IdempotencyKeyReused.
+ * @throws Forbidden for another team's id, Conflict for another repository than the team's and while the team's environment is
+ * being removed, BadRequest for a repository that cannot be used and for a size over the team's limit, TooManyAgents when all
+ * slots are leased, IdempotencyKeyReused.
  */
-export async function spawnAgent(request: SpawnRequest, deps: SpawnDeps): Promise<{ record: Environment }> {
+export async function spawnAgent(request: SpawnRequest, deps: SpawnDeps): Promise<{ record: AgentEnvironment }> {
   const { body, member } = request
   if (body.teamId !== undefined && body.teamId !== member.teamId)
     throw new Forbidden('teamId is not the team of your token', [{ field: 'teamId', message: 'another team' }])
   const [flags, profile] = await Promise.all([deps.flagsOf(member.teamId), deps.profiles.of(member, member.token)])
-  const repositoryUrl = teamRepository(body.repositoryUrl ?? null, profile)
+  const repository = teamRepository(body.repositoryUrl ?? null, profile)
   const size = taskSize(body, flags)
-  const record = newRecord(request, { profile, repositoryUrl, size }, deps)
-  return flags.useDockerAgents ? spawnContainer(record, request, flags, deps) : spawnOverSsh(record, request, deps)
+  const record = newRecord(request, { profile, repositoryUrl: repository.url, size }, deps)
+  if (!flags.useDockerAgents) return spawnOverSsh(record, request, deps)
+  const team = await teamFor(request, record, repository, deps)
+  return spawnContainer({ ...record, repositoryUrl: team.repositoryUrl }, request, flags, deps)
 }
 
-async function spawnContainer(record: Environment, request: SpawnRequest, flags: Flags, deps: SpawnDeps) {
+async function teamFor(
+  { member: { teamId, userId }, correlationId }: SpawnRequest,
+  { createdBy: { userName } }: AgentEnvironment,
+  repository: TeamRepository,
+  deps: SpawnDeps,
+) {
+  if (repository.url !== null) checkRepository(repository.url, deps.allowLoopbackRepositories)
+  const request = { teamId, by: { userId, userName }, correlationId, repository }
+  return (await ensureTeamEnvironment(request, deps)).team
+}
+
+async function spawnContainer(record: AgentEnvironment, request: SpawnRequest, flags: Flags, deps: SpawnDeps) {
   const { idempotencyKey } = request
   const created = await deps.environments.create({
     record,
@@ -61,26 +77,22 @@ async function spawnContainer(record: Environment, request: SpawnRequest, flags:
     case 'replayed': {
       const earlier = await deps.environments.get(created.ref)
       if (!earlier || earlier.deletedAt) throw new Conflict('The agent of this Idempotency-Key has been deleted')
-      return { record: earlier }
+      return { record: expectType(earlier, 'agent') }
     }
+    case 'exists':
+      throw new Error(`an agent's id was drawn twice: ${record.id}`)
     case 'created': {
-      await Promise.all([
-        // The record stands: a start that cannot be queued now is queued by the reconciler within its cycle.
-        deps.queue
-          .send(startOf(created.record))
-          .catch((error: unknown) => deps.warn('Start not queued, left to the reconciler', { error })),
-        deps.publish([created.entry]),
-      ])
+      await Promise.all([orderWork(created.record, request.correlationId, deps), deps.publish([created.entry])])
       return { record: created.record }
     }
   }
 }
 
-async function spawnOverSsh(draft: Environment, request: SpawnRequest, deps: SpawnDeps) {
+async function spawnOverSsh(draft: AgentEnvironment, request: SpawnRequest, deps: SpawnDeps) {
   const { body, member } = request
   const view = await deps.ssh.spawn({ task: body.task, agentType: body.agentType }, member.token)
   const now = deps.clock.now().toISOString()
-  const record: Environment = {
+  const record: AgentEnvironment = {
     ...draft,
     id: view.id,
     name: `covibes_agent_${member.teamId}_${view.id}`,
@@ -98,7 +110,7 @@ function newRecord(
   { body, member, correlationId }: SpawnRequest,
   { profile, repositoryUrl, size }: { profile: Profile; repositoryUrl: string | null; size: TaskSize },
   deps: SpawnDeps,
-): Environment {
+): AgentEnvironment {
   const id = deps.newId()
   const now = deps.clock.now().toISOString()
   return {
@@ -121,7 +133,7 @@ function newRecord(
   }
 }
 
-const spawned = (record: Environment, { member, correlationId }: SpawnRequest): Change['entry'] => ({
+const spawned = (record: AgentEnvironment, { member, correlationId }: SpawnRequest): Change['entry'] => ({
   at: record.createdAt,
   actor: { kind: 'member', userId: member.userId },
   cause: 'spawn-requested',
@@ -134,23 +146,6 @@ const idempotencyOf = ({ body, member }: SpawnRequest, key: string) => ({
   key: `${member.userId}\n${key}`,
   fingerprint: createHash('sha256').update(JSON.stringify(body)).digest('hex'),
 })
-
-/** The team's repository; one that a body names must be the same, when the team's is known. */
-function teamRepository(named: string | null, profile: Profile): string | null {
-  if (!profile.known) return named
-  if (named !== null && (profile.repositoryUrl === null || !sameRepository(named, profile.repositoryUrl)))
-    throw new Conflict("repositoryUrl is not the team's repository", [
-      { field: 'repositoryUrl', message: "another repository than the team's" },
-    ])
-  return profile.repositoryUrl
-}
-
-const sameRepository = (a: string, b: string): boolean => normalRepository(a) === normalRepository(b)
-const normalRepository = (url: string): string =>
-  url
-    .trim()
-    .replace(/\/+$/, '')
-    .replace(/\.git$/, '')
 
 function taskSize({ containerOptions }: SpawnAgentBody, { maxTaskSize }: Flags): TaskSize {
   const { cpu, memory } = containerOptions?.resources ?? {}

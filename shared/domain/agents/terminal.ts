@@ -1,5 +1,5 @@
 import type { AgentSignal } from '../../contracts/link.ts'
-import type { Environment } from '../environments/schema.ts'
+import type { AgentEnvironment } from '../environments/schema.ts'
 import { isFinal } from '../environments/transitions.ts'
 import { Conflict, Forbidden } from '../errors.ts'
 import type { AgentTerminal, Member, ReadAgentDeps } from './ports.ts'
@@ -32,7 +32,7 @@ export async function sendSignal(id: string, signal: AgentSignal, member: Member
   if ((await deps.terminal.signal(record, signal)) === 'not-connected') throw notConnected()
 }
 
-function mayType(record: Environment, member: Member): void {
+function mayType(record: AgentEnvironment, member: Member): void {
   if (record.createdBy.userId !== member.userId) throw new Forbidden('Only the agent’s owner may type into it')
   if (isFinal(record.status)) throw new Conflict(`The agent is not running (${record.status})`)
 }

@@ -1,5 +1,5 @@
 import type { AgentView, ContainerView } from '../../contracts/agents.ts'
-import type { Environment } from '../environments/schema.ts'
+import type { AgentEnvironment, Environment } from '../environments/schema.ts'
 import { formatCpu, formatMemory } from '../environments/task-size.ts'
 import { agentViewStatus, containerViewStatus } from '../environments/transitions.ts'
 
@@ -18,7 +18,7 @@ export function containerView(record: Environment): ContainerView {
 }
 
 /** A record as the frontend's agent list reads it: with the names of both its list (`agentType`, `startedAt`) and its event (`type`, `lastActivity`). */
-export function agentView(record: Environment): AgentView {
+export function agentView(record: AgentEnvironment): AgentView {
   const { agentType, agentName, task } = record.agent
   return {
     id: record.id,

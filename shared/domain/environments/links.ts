@@ -1,7 +1,7 @@
 /** What a container may ask of its record over the link. The link's credential is checked by `admitLink` at connect. */
 
 import { DEFAULT_TERMINAL } from '../../contracts/limits.ts'
-import type { LinkDown } from '../../contracts/link.ts'
+import type { LinkDown, SyncReport } from '../../contracts/link.ts'
 import type { Clock } from '../clock.ts'
 import type { LedgerEntry } from '../ledger/schema.ts'
 import type { EnvironmentStore } from './ports.ts'
@@ -14,7 +14,15 @@ export type LinkRef = EnvironmentRef & { readonly generation: number }
 export type LinkCredential =
   | { readonly kind: 'ticket'; readonly ticketHash: string; readonly keyHash: string }
   | { readonly kind: 'key'; readonly keyHash: string }
-export type LinkOrders = Omit<Extract<LinkDown, { type: 'welcome' }>, 'type' | 'acknowledged' | 'model'>
+/** An agent's; the model key and where its log stands are the caller's to add. */
+export type AgentOrders = Omit<Extract<LinkDown, { type: 'welcome' }>, 'type' | 'acknowledged' | 'model'>
+/** Workspace sync's; the credential and what addresses it may reach are the caller's to add. */
+export type SyncOrders = {
+  readonly sync: { readonly purpose: 'sync' | 'erase' }
+  readonly repository?: { readonly url: string }
+}
+export type LinkOrders = AgentOrders | SyncOrders
+type TeamRepositoryUrl = { readonly repositoryUrl: string | null }
 export interface LinkDeps {
   readonly environments: EnvironmentStore
   readonly clock: Clock
@@ -58,10 +66,18 @@ export async function admitLink(
 /** What the container is to do, or why there is nothing for it to do any more. */
 export async function linkOrders(
   ref: LinkRef,
-  { environments }: LinkDeps,
+  {
+    environments,
+    teams,
+  }: LinkDeps & { readonly teams: { get(teamId: string): Promise<TeamRepositoryUrl | undefined> } },
 ): Promise<LinkOrders | { dismissed: string }> {
   const record = await environments.get(ref)
   if (!wantsLink(record, ref)) return { dismissed: 'the record has ended or is gone' }
+  if (record.type === 'sync') {
+    // The team's repository as it is now: the record's is that of its creation.
+    const url = (await teams.get(ref.teamId))?.repositoryUrl
+    return { sync: { purpose: record.sync.purpose }, ...(url ? { repository: { url } } : {}) }
+  }
   const { agentType, agentName, task } = record.agent
   return {
     agent: { program: agentType === 'mock' ? 'mock' : 'claude', name: agentName, task },
@@ -96,3 +112,10 @@ export const recordHealth = (
   health: { status: 'healthy' | 'unhealthy'; detail?: string | undefined },
   deps: LinkDeps,
 ): Promise<LedgerEntry[]> => report(ref, { type: 'health-reported', ...health }, deps)
+
+/**
+ * Keeps what workspace sync says of the team's repository; trouble, its end and branches that were made for what could not be merged
+ * are told in the chat as well. Answers the entries to publish. An agent's record takes none.
+ */
+export const recordSyncReport = (ref: LinkRef, sync: SyncReport, deps: LinkDeps): Promise<LedgerEntry[]> =>
+  report(ref, { type: 'sync-reported', report: sync }, deps)

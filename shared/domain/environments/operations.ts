@@ -13,6 +13,7 @@ import { hasEnded } from './task-end.ts'
 import {
   clientTokenOf,
   type DescribedTask,
+  type PrepareTask,
   parseStartedBy,
   startedByOf,
   type TaskRunner,
@@ -47,6 +48,7 @@ export async function sendEvent(
 
 export interface StartDeps extends ChangeDeps {
   readonly tasks: TaskRunner & TaskStopper
+  readonly prepare: PrepareTask
   readonly linkSecret: () => Promise<string>
   readonly queue: WorkSender
 }
@@ -55,15 +57,25 @@ export interface WorkSender {
   send(work: Work, delaySeconds?: number): Promise<void>
 }
 
+type StartWork = Extract<Work, { kind: 'start-environment' }>
+
 /**
- * Brings the task of the record's current attempt up: claims the attempt, then calls RunTask with the attempt's token. A
- * record that has a task, has ended, or is of another generation is left alone.
+ * Brings the task of the record's current attempt up: makes sure that its team has what it runs from, claims the attempt, then
+ * calls RunTask with the attempt's token. A record that has a task, has ended, or is of another generation is left alone.
  */
-export async function startEnvironment(
-  work: Extract<Work, { kind: 'start-environment' }>,
-  deps: StartDeps,
-): Promise<void> {
+export async function startEnvironment(work: StartWork, deps: StartDeps): Promise<void> {
   const ref: GenerationRef = { teamId: work.teamId, id: work.environmentId, generation: work.generation }
+  const waiting = await deps.environments.get(ref)
+  if (waiting?.generation !== ref.generation || waiting.task) return
+  if (waiting.status !== 'requested' && waiting.status !== 'starting') return
+  // Before the claim: the ticket's ten minutes are the container's, not those of what is made for it.
+  const prepared = await deps.prepare(waiting)
+  if (prepared.outcome === 'later') return delayStart(ref, work, prepared.reason, deps)
+  if (prepared.outcome === 'refused') {
+    const event = { type: 'start-refused', attempt: waiting.attempt, reason: prepared.reason, retry: false } as const
+    await sendEvent(ref, event, work.correlationId, deps)
+    return
+  }
   const secret = await deps.linkSecret()
   const claimed = await deps.environments.change(ref, (record) =>
     record.generation === ref.generation
@@ -81,6 +93,8 @@ export async function startEnvironment(
   const started = await deps.tasks.run({
     clientToken: clientTokenOf(record),
     startedBy: startedByOf(record),
+    taskDefinition: prepared.taskDefinition,
+    container: prepared.container,
     size: record.size,
     environment: {
       [CONTAINER_ENV.environment]: startedByOf(record),
@@ -102,6 +116,8 @@ export async function startEnvironment(
         await deps.queue.send({ ...work, repeat: 0 }, backOffSeconds(done.record.attempt))
       return
     }
+    case 'too-early':
+      return delayStart(ref, work, started.reason, deps)
     case 'unclear':
       if (work.repeat + 1 < MAX_UNCLEAR_REPEATS)
         return deps.queue.send({ ...work, repeat: work.repeat + 1 }, backOffSeconds(work.repeat + 1))
@@ -114,6 +130,15 @@ export async function startEnvironment(
   }
 }
 
+/** Tries again later, and says why on the record. The reconciler ends a start that takes too long, with that reason. */
+async function delayStart(ref: GenerationRef, work: StartWork, reason: string, deps: StartDeps): Promise<void> {
+  await sendEvent(ref, { type: 'start-delayed', reason }, work.correlationId, deps)
+  await deps.queue.send({ ...work, waits: work.waits + 1 }, Math.min(backOffSeconds(work.waits + 1), MAX_WAIT_SECONDS))
+}
+
+/** Between two looks whether what a start waits for is there. */
+const MAX_WAIT_SECONDS = 15
+
 /** The work that brings a requested record's task up. */
 export const startOf = ({ teamId, id, generation, correlationId }: Environment): Work => ({
   kind: 'start-environment',
@@ -122,7 +147,35 @@ export const startOf = ({ teamId, id, generation, correlationId }: Environment):
   generation,
   correlationId,
   repeat: 0,
+  waits: 0,
 })
+
+const stopOf = ({ teamId, id, generation }: Environment, correlationId: string): Work => ({
+  kind: 'stop-environment',
+  teamId,
+  environmentId: id,
+  generation,
+  correlationId,
+})
+
+/**
+ * Queues what a record's status asks for: the start of one that is requested, the stop of one that is stopping. What cannot be
+ * queued is the reconciler's, within its cycle: the record says what is wanted.
+ */
+export async function orderWork(
+  record: Environment,
+  correlationId: string,
+  { queue, warn }: { queue: WorkSender; warn: (message: string, fields: Record<string, unknown>) => void },
+): Promise<void> {
+  if (record.backend !== 'docker') return
+  try {
+    if (record.status === 'requested') await queue.send(startOf(record))
+    if (record.status === 'stopping') await queue.send(stopOf(record, correlationId))
+  } catch (error) {
+    const message = record.status === 'requested' ? 'Start not queued' : 'Stop not queued'
+    warn(`${message}, left to the reconciler`, { error })
+  }
+}
 
 /** 2, 4, 8 … seconds, at most a minute. */
 const backOffSeconds = (tries: number): number => Math.min(2 ** tries, 60)
@@ -193,12 +246,21 @@ export async function observeTask(task: DescribedTask, deps: ObserveDeps): Promi
     if (done.entry.environment?.to === 'failed') deps.log.containerError(done.record)
   }
   if (entries.length > 0) await deps.publish(entries)
+  if (record?.type === 'sync' && entries.some(({ environment }) => environment?.to === 'running'))
+    await startWaiting(record.teamId, deps)
   // The end of one generation was the beginning of the next. A start that is not queued here is the reconciler's.
   if (record?.status === 'requested' && record.generation > ref.generation) await deps.queue.send(startOf(record))
   if (hasEnded(task) || task.desiredStatus !== 'RUNNING') return
   if (!isWanted(task, ref, record)) await deps.tasks.stop(task.arn, 'no record wants this task')
   // Its start and the wish to stop it crossed: whoever wished found no task to stop.
   else if (record?.status === 'stopping' && entries.length > 0) await deps.tasks.stop(task.arn, 'stopped on request')
+}
+
+/** Agents wait with their first start for workspace sync: they need not wait for their next look. */
+async function startWaiting(teamId: string, { environments, queue }: ObserveDeps): Promise<void> {
+  const { records } = await environments.listByTeam(teamId, 'agent', { limit: 100 })
+  const waiting = records.filter(({ status, backend }) => status === 'requested' && backend === 'docker')
+  for (const record of waiting) await queue.send(startOf(record))
 }
 
 /** A task is wanted while its record is live, of its generation, and has no other task. */

@@ -1,5 +1,5 @@
 import type { LedgerEntry, NewLedgerEntry } from '../ledger/schema.ts'
-import type { Environment, EnvironmentRef, EnvironmentType, Status } from './schema.ts'
+import type { Environment, EnvironmentOf, EnvironmentRef, EnvironmentType, Status } from './schema.ts'
 
 /** What one event does to a record: its next state, and the entry that says so. */
 export interface Change {
@@ -20,6 +20,22 @@ export type Committed = {
   readonly entry?: LedgerEntry
 }
 
+export interface NewRecord<R extends Environment> {
+  readonly record: R
+  readonly entry: Change['entry']
+  /** How many leases of this type the team may hold; absent: the record needs none. */
+  readonly slots?: number
+  readonly idempotency?: { readonly key: string; readonly fingerprint: string }
+}
+export type Created<R extends Environment> =
+  | { readonly outcome: 'created'; readonly record: R; readonly entry: LedgerEntry }
+  /** The key was used before, for this record. */
+  | { readonly outcome: 'replayed'; readonly ref: EnvironmentRef }
+  | { readonly outcome: 'key-reused' }
+  | { readonly outcome: 'no-slot' }
+  /** There is a record of this id already: only for ids that are derived, not drawn. */
+  | { readonly outcome: 'exists'; readonly record: Environment }
+
 export interface EnvironmentStore {
   get(ref: EnvironmentRef): Promise<Environment | undefined>
   /**
@@ -30,26 +46,17 @@ export interface EnvironmentStore {
    * @throws TooManyAgents when the change needs a lease and there is none, Unavailable when it lost too many races.
    */
   change(ref: EnvironmentRef, decide: Decide): Promise<Committed | undefined>
-  /**
-   * Creates the record with its ledger entry, its slot lease and its idempotency key in one transaction.
-   * `replayed`: the key was used before, for this record.
-   */
-  create(request: {
-    record: Environment
-    entry: Change['entry']
-    /** How many leases of this type the team may hold; absent: the record needs none. */
-    slots?: number
-    idempotency?: { key: string; fingerprint: string }
-  }): Promise<
-    | { outcome: 'created'; record: Environment; entry: LedgerEntry }
-    | { outcome: 'replayed'; ref: EnvironmentRef }
-    | { outcome: 'key-reused' }
-    | { outcome: 'no-slot' }
-  >
+  /** Creates the record with its ledger entry, its slot lease and its idempotency key in one transaction. */
+  create<R extends Environment>(request: NewRecord<R>): Promise<Created<R>>
   /** A team's records of a type, newest first, at most `limit` of them; deleted ones included (callers hide them). */
-  listByTeam(
+  listByTeam<T extends EnvironmentType>(
     teamId: string,
-    type: EnvironmentType,
+    type: T,
+    page: { limit: number; cursor?: string },
+  ): Promise<{ records: EnvironmentOf<T>[]; cursor?: string }>
+  /** As `listByTeam`, of every type. */
+  listAllOfTeam(
+    teamId: string,
     page: { limit: number; cursor?: string },
   ): Promise<{ records: Environment[]; cursor?: string }>
   /** All teams' records in a status, longest unchanged first. */

@@ -35,7 +35,8 @@ export async function reconcile(deps: ReconcileDeps): Promise<Reconciled> {
   return { records: records.length, tasks: running.tasks.length, orphansStopped }
 }
 
-async function liveRecords({ environments }: ReconcileDeps): Promise<Environment[]> {
+/** Of all teams. */
+export async function liveRecords({ environments }: Pick<ReconcileDeps, 'environments'>): Promise<Environment[]> {
   const records: Environment[] = []
   for (const status of LIVE_STATUSES) {
     let cursor: string | undefined
@@ -62,7 +63,8 @@ async function reconcileRecord(
   const { teamId, id, generation, correlationId } = record
   const work = { teamId, environmentId: id, generation, correlationId }
   const age = deps.clock.now().getTime() - Date.parse(record.updatedAt)
-  const startAge = deps.clock.now().getTime() - Date.parse(record.claimedAt ?? record.createdAt)
+  const asked = record.claimedAt ?? record.requestedAt ?? record.createdAt
+  const startAge = deps.clock.now().getTime() - Date.parse(asked)
   const task = record.task ? known.get(record.task.arn) : byRecord.get(startedByOf(record))
 
   if (task) {

@@ -1,26 +1,24 @@
 /**
- * The environment record: one container of a team (the integration guide's `container_environments` row). A union by status,
- * so that code which holds a running record knows that it has a task.
+ * The environment record: one container of a team (the integration guide's `container_environments` row). A union by type: what
+ * all have in common, and what only an agent or only workspace sync has.
  */
 import * as z from 'zod'
 import { AgentTypeSchema, BackendSchema } from '../../contracts/agents.ts'
+import { SyncReportSchema } from '../../contracts/link.ts'
 
 export const StatusSchema = z.enum(['requested', 'starting', 'running', 'stopping', 'completed', 'failed', 'killed'])
 export type Status = z.infer<typeof StatusSchema>
-export const EnvironmentTypeSchema = z.enum(['agent', 'preview', 'sync'])
-export type EnvironmentType = z.infer<typeof EnvironmentTypeSchema>
 
 const instant = z.iso.datetime()
-const MemberSchema = z.object({ userId: z.string(), userName: z.string() })
+export const MemberSchema = z.object({ userId: z.string(), userName: z.string() })
 
 /** Identifies a record; the team is always known (from the token, or from `startedBy`), so there is no lookup table. */
 export type EnvironmentRef = { readonly teamId: string; readonly id: string }
 
-export const EnvironmentSchema = z.object({
+const common = {
   teamId: z.string().min(1),
   id: z.string().min(1),
-  type: EnvironmentTypeSchema,
-  /** `covibes_agent_<team>_<agent>` */
+  /** `covibes_agent_<team>_<agent>`, `covibes_sync_<team>` */
   name: z.string(),
   backend: BackendSchema,
   status: StatusSchema,
@@ -33,12 +31,6 @@ export const EnvironmentSchema = z.object({
   createdAt: instant,
   updatedAt: instant,
   createdBy: MemberSchema,
-  agent: z.object({
-    agentType: AgentTypeSchema,
-    agentName: z.string(),
-    /** Empty: an interactive session. */
-    task: z.string(),
-  }),
   repositoryUrl: z.string().nullable(),
   size: z.object({ cpu: z.number().int(), memory: z.number().int() }),
   /** The lease this record holds while it is live (invariant 6). */
@@ -52,16 +44,20 @@ export const EnvironmentSchema = z.object({
   /** SHA-256 (hex) of the key with which the container reconnects. */
   linkKeyHash: z.string().optional(),
 
+  /** When this generation was asked for; absent in the first: then it was its creation. */
+  requestedAt: instant.optional(),
   claimedAt: instant.optional(),
   startedAt: instant.optional(),
   endedAt: instant.optional(),
   exitCode: z.number().int().optional(),
   /** Why it ended, or why it is not up yet: for a person (invariant 10). */
   reason: z.string().optional(),
-  /** A member asked for the end (stop, delete, or a terminating signal). */
-  stopRequest: z.object({ userId: z.string(), at: instant }).optional(),
+  /** Somebody asked for the end: a member (stop, delete, or a terminating signal) or the control plane, which says why. */
+  stopRequest: z.object({ userId: z.string().optional(), at: instant, reason: z.string().optional() }).optional(),
   /** The end of this generation is to be followed by another one. */
-  restart: z.object({ userId: z.string(), at: instant }).optional(),
+  restart: z.object({ userId: z.string().optional(), at: instant }).optional(),
+  /** Times the control plane has begun a new generation by itself since the last one that held out. */
+  restarts: z.number().int().min(0).optional(),
   /** Hidden from every list; the row goes when the task has stopped. */
   deletedAt: instant.optional(),
   health: z.object({ status: z.enum(['healthy', 'unhealthy', 'unknown']), detail: z.string().optional() }).optional(),
@@ -69,5 +65,41 @@ export const EnvironmentSchema = z.object({
   exitReport: z
     .object({ exitCode: z.number().int(), signal: z.string().optional(), reason: z.string().optional() })
     .optional(),
+} as const
+
+const AgentEnvironmentSchema = z.object({
+  ...common,
+  type: z.literal('agent'),
+  agent: z.object({
+    agentType: AgentTypeSchema,
+    agentName: z.string(),
+    /** Empty: an interactive session. */
+    task: z.string(),
+  }),
 })
+export type AgentEnvironment = z.infer<typeof AgentEnvironmentSchema>
+
+const SyncEnvironmentSchema = z.object({
+  ...common,
+  type: z.literal('sync'),
+  sync: z.object({
+    /** `erase`: removes every file of the team, then ends with 0. */
+    purpose: z.enum(['sync', 'erase']),
+    /** What it said last of the team's repository, and since when that is so. */
+    report: SyncReportSchema.extend({ at: instant }).optional(),
+    /** When the members were told last of each kind of trouble, and whether they were told of its end. */
+    told: z.object({ failed: instant.optional(), unpushed: instant.optional(), isTrouble: z.boolean() }).optional(),
+  }),
+})
+export type SyncEnvironment = z.infer<typeof SyncEnvironmentSchema>
+
+export const EnvironmentSchema = z.discriminatedUnion('type', [AgentEnvironmentSchema, SyncEnvironmentSchema])
 export type Environment = z.infer<typeof EnvironmentSchema>
+export type EnvironmentType = Environment['type']
+export type EnvironmentOf<T extends EnvironmentType> = Extract<Environment, { type: T }>
+
+/** The record as one of its type. @throws for another type's: its id was derived for this one. */
+export function expectType<T extends EnvironmentType>(record: Environment, type: T): EnvironmentOf<T> {
+  if (record.type !== type) throw new Error(`record ${record.id} is not of type ${type} but ${record.type}`)
+  return record as EnvironmentOf<T>
+}

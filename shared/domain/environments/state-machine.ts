@@ -4,10 +4,12 @@
  */
 
 import { LINK_TICKET_TTL_MS, MAX_START_ATTEMPTS } from '../../contracts/limits.ts'
+import type { SyncReport } from '../../contracts/link.ts'
 import type { ServerEvent } from '../../contracts/socket-events.ts'
 import type { Actor } from '../ledger/schema.ts'
 import type { Change } from './ports.ts'
-import type { Environment, Status } from './schema.ts'
+import type { Environment, Status, SyncEnvironment } from './schema.ts'
+import { reported, saidOf } from './sync-report.ts'
 import { describeTaskEnd, hasEnded, type ObservedTask } from './task-end.ts'
 import { agentViewStatus, canMove, isFinal } from './transitions.ts'
 
@@ -17,6 +19,8 @@ export type EnvironmentEvent =
   /** The start worker is about to call RunTask for the current attempt. */
   | { readonly type: 'start-claimed'; readonly ticketHash: string }
   | { readonly type: 'task-accepted'; readonly taskArn: string }
+  /** Something that the task needs is not there yet; it is tried again. */
+  | { readonly type: 'start-delayed'; readonly reason: string }
   /** A definite no of ECS: no task exists. `retry`: a later attempt may be answered otherwise. */
   | { readonly type: 'start-refused'; readonly attempt: number; readonly reason: string; readonly retry: boolean }
   /** The start is given up without a definite answer; a task that exists after all is an orphan. */
@@ -26,8 +30,12 @@ export type EnvironmentEvent =
   | { readonly type: 'task-vanished'; readonly reason: string }
   | { readonly type: 'stop-requested'; readonly member: Member }
   | { readonly type: 'delete-requested'; readonly member: Member }
-  /** `slots`: how many live records of its type the team may have, for one that has ended and needs a lease again. */
-  | { readonly type: 'restart-requested'; readonly member: Member; readonly slots: number }
+  /** `slots`: how many live records of its type the team may have, for one that has ended and needs a lease again; absent: any. */
+  | { readonly type: 'restart-requested'; readonly member: Member; readonly slots?: number }
+  /** The control plane ends it (idle), begins it anew (it failed), or takes it away (its team goes): `reason` for a person. */
+  | { readonly type: 'stop-ordered'; readonly reason: string }
+  | { readonly type: 'start-ordered' }
+  | { readonly type: 'delete-ordered'; readonly reason: string }
   | { readonly type: 'stop-failed'; readonly reason: string }
   | { readonly type: 'ticket-used'; readonly keyHash: string }
   | {
@@ -39,6 +47,7 @@ export type EnvironmentEvent =
       }
     }
   | { readonly type: 'health-reported'; readonly status: 'healthy' | 'unhealthy'; readonly detail?: string | undefined }
+  | { readonly type: 'sync-reported'; readonly report: SyncReport }
 export type EnvironmentEventType = EnvironmentEvent['type']
 
 export interface Moment {
@@ -49,6 +58,7 @@ export interface Moment {
 const ACTORS: Readonly<Record<EnvironmentEventType, Exclude<Actor['kind'], 'member'> | 'member'>> = {
   'start-claimed': 'control-plane',
   'task-accepted': 'control-plane',
+  'start-delayed': 'control-plane',
   'start-refused': 'platform',
   'start-abandoned': 'control-plane',
   'task-observed': 'platform',
@@ -56,11 +66,18 @@ const ACTORS: Readonly<Record<EnvironmentEventType, Exclude<Actor['kind'], 'memb
   'stop-requested': 'member',
   'delete-requested': 'member',
   'restart-requested': 'member',
+  'stop-ordered': 'control-plane',
+  'start-ordered': 'control-plane',
+  'delete-ordered': 'control-plane',
   'stop-failed': 'control-plane',
   'ticket-used': 'container',
   'exit-reported': 'container',
   'health-reported': 'container',
+  'sync-reported': 'container',
 }
+
+/** Milliseconds a generation has to run for its start to count as one that held out. */
+export const HELD_OUT_MS = 10 * 60_000
 
 /** Applies `event` to `record`; undefined when it changes nothing (a repeat, a late or foreign event, a final record). */
 export function applyEvent(record: Environment, event: EnvironmentEvent, moment: Moment): Change | undefined {
@@ -92,7 +109,9 @@ export function applyEvent(record: Environment, event: EnvironmentEvent, moment:
 }
 
 /** A field given as undefined is taken off the record. */
-type Patch = { readonly [K in keyof Environment]?: Environment[K] | undefined } & Pick<Change, 'remove' | 'slots'>
+type Patch = { readonly [K in keyof Environment]?: Environment[K] | undefined } & Pick<Change, 'remove' | 'slots'> & {
+    readonly sync?: SyncEnvironment['sync']
+  }
 
 function merge(record: Environment, patch: Omit<Patch, 'remove' | 'slots'>, now: Date): Environment {
   const next: Record<string, unknown> = {
@@ -108,9 +127,23 @@ function merge(record: Environment, patch: Omit<Patch, 'remove' | 'slots'>, now:
 function decide(record: Environment, event: EnvironmentEvent, now: Date): Patch | undefined {
   const { status } = record
   if (isFinal(status)) {
-    if (event.type === 'delete-requested') return { deletedAt: now.toISOString(), remove: true }
-    if (event.type === 'restart-requested') return { ...nextGeneration(record), slots: event.slots }
-    return undefined
+    switch (event.type) {
+      case 'delete-requested':
+      case 'delete-ordered':
+        return { deletedAt: now.toISOString(), remove: true }
+      case 'restart-requested':
+        return {
+          ...nextGeneration(record, now),
+          restarts: undefined,
+          ...(event.slots === undefined ? {} : { slots: event.slots }),
+        }
+      case 'start-ordered': {
+        const reason = `started again after: ${record.reason ?? record.status}`
+        return { ...nextGeneration(record, now), restarts: (record.restarts ?? 0) + 1, reason }
+      }
+      default:
+        return undefined
+    }
   }
 
   switch (event.type) {
@@ -128,9 +161,14 @@ function decide(record: Environment, event: EnvironmentEvent, now: Date): Patch 
       if (record.task) return undefined
       return { task: { arn: event.taskArn, version: 0 } }
 
+    case 'start-delayed':
+      if (record.task || record.reason === event.reason || (status !== 'requested' && status !== 'starting'))
+        return undefined
+      return { reason: event.reason }
+
     case 'start-refused': {
       if (record.task || event.attempt !== record.attempt) return undefined
-      if (record.stopRequest) return end(record, now, { status: 'killed', reason: 'stopped before it started' })
+      if (record.stopRequest) return end(record, now, { status: 'killed', reason: NEVER_STARTED })
       if (status === 'starting' && event.retry && record.attempt < MAX_START_ATTEMPTS)
         return {
           attempt: record.attempt + 1,
@@ -152,23 +190,32 @@ function decide(record: Environment, event: EnvironmentEvent, now: Date): Patch 
         record,
         now,
         record.stopRequest
-          ? { status: 'killed', reason: 'stopped on request' }
+          ? { status: 'killed', reason: record.stopRequest.reason ?? 'stopped on request' }
           : { status: 'failed', reason: record.exitReport?.reason ?? event.reason },
       )
 
     case 'stop-requested':
-      return requestStop(record, event.member, now)
+      return requestStop(record, { userId: event.member.userId }, now)
 
-    case 'delete-requested': {
+    case 'stop-ordered':
+      // Who has asked for a restart wants it to run.
+      return status === 'stopping' ? undefined : requestStop(record, { reason: event.reason }, now)
+
+    case 'start-ordered':
+      return undefined
+
+    case 'delete-requested':
+    case 'delete-ordered': {
       if (record.deletedAt) return undefined
-      const stop = requestStop(record, event.member, now) ?? {}
+      const by = event.type === 'delete-requested' ? { userId: event.member.userId } : { reason: event.reason }
+      const stop = requestStop(record, by, now) ?? {}
       return { ...stop, deletedAt: now.toISOString(), ...(stop.status && isFinal(stop.status) ? { remove: true } : {}) }
     }
 
     case 'restart-requested': {
       if (record.deletedAt || record.restart || status === 'requested' || status === 'starting') return undefined
       const restart = { userId: event.member.userId, at: now.toISOString() }
-      return { ...requestStop(record, event.member, now), restart }
+      return { ...requestStop(record, { userId: event.member.userId }, now), restart }
     }
 
     case 'stop-failed':
@@ -187,6 +234,11 @@ function decide(record: Environment, event: EnvironmentEvent, now: Date): Patch 
     case 'health-reported':
       if (record.health?.status === event.status && record.health.detail === event.detail) return undefined
       return { health: { status: event.status, ...(event.detail ? { detail: event.detail } : {}) } }
+
+    case 'sync-reported': {
+      const sync = record.type === 'sync' ? reported(record.sync, event.report, now) : undefined
+      return sync && { sync }
+    }
   }
 }
 
@@ -208,10 +260,15 @@ function observe(record: Environment, task: ObservedTask, now: Date): Patch | un
   return record.task ? undefined : { task: { arn: task.arn, version: 0 } }
 }
 
-function requestStop(record: Environment, member: Member, now: Date): Patch | undefined {
-  const stopRequest = { userId: member.userId, at: now.toISOString() }
-  if (record.status === 'requested')
-    return { stopRequest, ...end(record, now, { status: 'killed', reason: 'stopped before it started' }) }
+const NEVER_STARTED = 'stopped before it started'
+
+/** By a member, or by the control plane for a reason. */
+function requestStop(record: Environment, by: { userId: string } | { reason: string }, now: Date): Patch | undefined {
+  const stopRequest = { ...by, at: now.toISOString() }
+  if (record.status === 'requested') {
+    const reason = 'reason' in by ? by.reason : NEVER_STARTED
+    return { stopRequest, ...end(record, now, { status: 'killed', reason }) }
+  }
   // Who asks for the end while a restart is under way wants the end.
   if (record.status === 'stopping') return record.restart ? { restart: undefined } : undefined
   return { status: 'stopping', stopRequest }
@@ -222,8 +279,10 @@ function end(
   now: Date,
   how: { readonly status: Status; readonly exitCode?: number; readonly reason?: string },
 ): Patch {
-  if (record.restart && !record.deletedAt) return nextGeneration(record)
+  if (record.restart && !record.deletedAt) return { ...nextGeneration(record, now), restarts: undefined }
+  const heldOut = record.startedAt !== undefined && now.getTime() - Date.parse(record.startedAt) >= HELD_OUT_MS
   return {
+    restarts: how.status === 'failed' && !heldOut ? record.restarts : undefined,
     status: how.status,
     endedAt: now.toISOString(),
     exitCode: how.exitCode,
@@ -236,11 +295,12 @@ function end(
 }
 
 /** The same record, to be started anew: nothing of the generation before is left but its lease, when it still has one. */
-function nextGeneration({ generation }: Environment): Patch {
+function nextGeneration({ generation }: Environment, now: Date): Patch {
   return {
     status: 'requested',
     generation: generation + 1,
     attempt: 1,
+    requestedAt: now.toISOString(),
     task: undefined,
     ticket: undefined,
     linkKeyHash: undefined,
@@ -258,8 +318,9 @@ function nextGeneration({ generation }: Environment): Patch {
 
 /** What the team's members are told of a change. Creation is told by the operation that creates. */
 function tell(before: Environment, after: Environment, cause: EnvironmentEventType): ServerEvent | undefined {
-  if (after.type !== 'agent' || before.deletedAt) return undefined
-  if (cause === 'delete-requested') return ['agent-deleted', { agentId: after.id }]
+  if (after.type === 'sync') return cause === 'sync-reported' ? saidOf(before, after) : undefined
+  if (before.deletedAt) return undefined
+  if (cause === 'delete-requested' || cause === 'delete-ordered') return ['agent-deleted', { agentId: after.id }]
   const status = agentViewStatus(after.status)
   if (status === agentViewStatus(before.status)) return undefined
   return [

@@ -52,7 +52,8 @@ export function describeTaskEnd(record: Environment, task: ObservedTask): TaskEn
     return { status: 'failed', ...code, reason: platformSays || `ended by the platform (${task.stopCode})` }
   if (detail?.startsWith('OutOfMemory')) return { status: 'failed', ...code, reason: `out of memory: ${detail}` }
   if (exitCode === 0 && task.stopCode !== 'UserInitiated') return { status: 'completed', exitCode }
-  if (record.stopRequest) return { status: 'killed', ...code, reason: 'stopped on request' }
+  if (record.stopRequest)
+    return { status: 'killed', ...code, reason: record.stopRequest.reason ?? 'stopped on request' }
   if (task.stopCode === 'UserInitiated')
     return { status: 'killed', ...code, reason: platformSays || 'the task was stopped from outside' }
   if (exitCode === undefined)

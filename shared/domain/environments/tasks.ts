@@ -8,6 +8,9 @@ export interface TaskStart {
   readonly clientToken: string
   /** At most 128 characters of `[A-Za-z0-9_/-]`. */
   readonly startedBy: string
+  /** ARN of the team's definition, and the name of the container in it. */
+  readonly taskDefinition: string
+  readonly container: string
   readonly size: TaskSize
   /** Variables of the container, by RunTask override: readable in ECS events, so nothing that stays usable. */
   readonly environment: Readonly<Record<string, string>>
@@ -17,6 +20,8 @@ export type TaskStarted =
   | { readonly outcome: 'accepted'; readonly taskArn: string }
   /** A definite no: there is no task. */
   | { readonly outcome: 'refused'; readonly reason: string; readonly retry: boolean }
+  /** A definite no that ends by itself: what was just made for the team is not seen everywhere yet. There is no task. */
+  | { readonly outcome: 'too-early'; readonly reason: string }
   /** No answer, or one that does not say whether there is a task. */
   | { readonly outcome: 'unclear'; readonly reason: string }
 
@@ -24,6 +29,14 @@ export type DescribedTask = ObservedTask & {
   readonly startedBy?: string | undefined
   readonly createdAt?: string | undefined
 }
+
+/** What a record's task is run from. `later`: something for it is being made; `refused`: it cannot be made. */
+export type Prepared =
+  | { readonly outcome: 'ready'; readonly taskDefinition: string; readonly container: string }
+  | { readonly outcome: 'later'; readonly reason: string }
+  | { readonly outcome: 'refused'; readonly reason: string }
+/** Makes what a record's task needs of its team: may be repeated, and run beside others. */
+export type PrepareTask = (record: Environment) => Promise<Prepared>
 
 export interface TaskRunner {
   run(start: TaskStart): Promise<TaskStarted>

@@ -37,6 +37,8 @@ export const LedgerEntrySchema = z.object({
     .object({
       id: z.string(),
       type: z.enum(['agent', 'preview', 'sync']),
+      /** What people call it, when it has such a name: of an agent. */
+      name: z.string().optional(),
       generation: z.number().int(),
       attempt: z.number().int(),
       revision: z.number().int(),

@@ -107,7 +107,7 @@ export async function changeLink(
 }
 
 /** A link that cannot be posted to is of no use: the container opens a new one, and what waits goes out over that. */
-async function dropConnection(
+export async function dropConnection(
   ref: EnvironmentRef,
   connectionId: string,
   outcome: 'gone' | 'unclear',

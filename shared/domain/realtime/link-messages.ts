@@ -1,15 +1,16 @@
-/** What a container says over its link: hello, output, health, exit. */
+/** What a container says over its link: hello, output, health, exit, and what only workspace sync says. */
 import * as z from 'zod'
 import { CONNECTION_TTL_HOURS } from '../../contracts/limits.ts'
 import { type LinkDown, type LinkUp, LinkUpSchema } from '../../contracts/link.ts'
-import type { LinkRef } from '../environments/links.ts'
+import type { AgentOrders, LinkRef, SyncOrders } from '../environments/links.ts'
 import { appendOutput, placeOf } from '../terminal/append.ts'
 import { terminalScope } from './batch.ts'
 import { changeLink, postInputs, postToLink } from './link-input.ts'
 import { connected, disconnected, type Input, type Link } from './link-state.ts'
-import type { Connection, LinkMessageDeps, Room } from './ports.ts'
+import type { Connection, LinkedContainer, LinkMessageDeps, Room } from './ports.ts'
 import { publishEntries } from './publishing.ts'
 import { tellRoom } from './rooms.ts'
+import { onSyncMessage, welcomeOfSync } from './sync-messages.ts'
 
 type LinkConnection = Extract<Connection, { kind: 'link' }> & { readonly connectionId: string }
 
@@ -38,8 +39,26 @@ function parseFrame(text: string): z.ZodSafeParseResult<LinkUp> {
   }
 }
 
+/** Who may send what; the other messages are anybody's. */
+const SPEAKERS: { readonly [T in LinkUp['type']]?: LinkedContainer } = {
+  output: 'agent',
+  sync: 'sync',
+  'ask-authors': 'sync',
+  answer: 'sync',
+}
+
+/** Of a connection that was bound before its container was welcomed, the record says it. */
+async function containerOf({ container, ref }: LinkConnection, deps: LinkMessageDeps): Promise<string | undefined> {
+  return container ?? (await deps.environments.get(ref))?.type
+}
+
 async function onLinkMessage(link: LinkConnection, message: LinkUp, deps: LinkMessageDeps): Promise<void> {
   const { ref } = link
+  const speaker = SPEAKERS[message.type]
+  if (speaker !== undefined && (await containerOf(link, deps)) !== speaker) {
+    deps.log.warn('A message that this container may not send, dropped', { ...logFields(ref), type: message.type })
+    return
+  }
   switch (message.type) {
     case 'hello':
       return hello(link, deps)
@@ -57,6 +76,10 @@ async function onLinkMessage(link: LinkConnection, message: LinkUp, deps: LinkMe
       const { exitCode, signal, reason } = message
       return publishEntries(await deps.recordExit(ref, { exitCode, signal, reason }), deps)
     }
+    case 'sync':
+    case 'ask-authors':
+    case 'answer':
+      if ((await onSyncMessage(link, message, deps)) === 'unreachable') await closeLink(link, deps)
   }
 }
 
@@ -91,26 +114,30 @@ async function dismiss(link: LinkConnection, reason: string, deps: LinkMessageDe
  * those who send input, so nothing reaches the container before its welcome; what was held for it goes out then.
  */
 async function hello(link: LinkConnection, deps: LinkMessageDeps): Promise<void> {
-  const { ref, connectionId } = link
-  const [orders, place, known] = await Promise.all([
-    deps.orders(ref),
-    placeOf(ref, ref.generation, deps),
-    deps.links.get(ref),
-  ])
+  const { ref } = link
+  const [orders, known] = await Promise.all([deps.orders(ref), deps.links.get(ref)])
   if ('dismissed' in orders) return dismiss(link, orders.dismissed, deps)
-  if (place === 'superseded' || (known?.generation ?? 0) > ref.generation) {
-    return dismiss(link, 'a newer container has taken over', deps)
-  }
+  if ((known?.generation ?? 0) > ref.generation) return dismiss(link, SUPERSEDED, deps)
+  return 'sync' in orders ? helloSync(link, orders, deps) : helloAgent(link, orders, known?.size, deps)
+}
+
+const SUPERSEDED = 'a newer container has taken over'
+
+async function helloAgent(
+  link: LinkConnection,
+  orders: AgentOrders,
+  size: Link['size'],
+  deps: LinkMessageDeps,
+): Promise<void> {
+  const { ref, connectionId } = link
+  const place = await placeOf(ref, ref.generation, deps)
+  if (place === 'superseded') return dismiss(link, SUPERSEDED, deps)
   const model = orders.agent.program === 'claude' ? await deps.model(ref.teamId) : undefined
   if (orders.agent.program === 'claude' && !model) {
-    const reason = 'No model key is set for this team'
-    // Said in the container's name, so that the record keeps it as the reason when ECS tells of the end.
-    await publishEntries(await deps.recordExit(ref, { exitCode: NOT_CONFIGURED, reason }), deps)
-    return dismiss(link, reason, deps)
+    return notConfigured(link, 'No model key is set for this team', deps)
   }
-  const expiresAt = Math.ceil(deps.clock.now().getTime() / 1000) + CONNECTION_TTL_HOURS * 3600
-  await deps.sessions.bind(connectionId, { kind: 'link', ref, base: place.base }, expiresAt)
-  const terminal = known?.size ? { cols: known.size.cols, rows: known.size.rows } : orders.terminal
+  await bind({ ...link, container: 'agent', base: place.base }, deps)
+  const terminal = size ? { cols: size.cols, rows: size.rows } : orders.terminal
   const welcome: LinkDown = {
     type: 'welcome',
     ...orders,
@@ -122,10 +149,30 @@ async function hello(link: LinkConnection, deps: LinkMessageDeps): Promise<void>
   await takeOver(link, terminal, deps)
 }
 
+async function helloSync(link: LinkConnection, orders: SyncOrders, deps: LinkMessageDeps): Promise<void> {
+  const { ref, connectionId } = link
+  const welcome = await welcomeOfSync(ref, orders, deps)
+  if ('unusable' in welcome) return notConfigured(link, welcome.unusable, deps)
+  await bind({ ...link, container: 'sync' }, deps)
+  if ((await postToLink(connectionId, welcome, deps)) !== 'sent') return closeLink(link, deps)
+  await takeOver(link, undefined, deps)
+}
+
+/** Ends a container that cannot work. Said in its own name, so that the record keeps it as the reason when ECS tells of the end. */
+async function notConfigured(link: LinkConnection, reason: string, deps: LinkMessageDeps): Promise<void> {
+  await publishEntries(await deps.recordExit(link.ref, { exitCode: NOT_CONFIGURED, reason }), deps)
+  return dismiss(link, reason, deps)
+}
+
+async function bind({ connectionId, ...link }: LinkConnection, deps: LinkMessageDeps): Promise<void> {
+  const expiresAt = Math.ceil(deps.clock.now().getTime() / 1000) + CONNECTION_TTL_HOURS * 3600
+  await deps.sessions.bind(connectionId, link, expiresAt)
+}
+
 /** Makes this the record's link, closes the one before, and sends what has waited. */
 async function takeOver(
   link: LinkConnection,
-  told: { cols: number; rows: number },
+  told: { cols: number; rows: number } | undefined,
   deps: LinkMessageDeps,
 ): Promise<void> {
   const { ref, connectionId } = link
@@ -138,11 +185,11 @@ async function takeOver(
     },
     deps,
   )
-  if (!before) return dismiss(link, 'a newer container has taken over', deps)
+  if (!before) return dismiss(link, SUPERSEDED, deps)
   if (before.connectionId !== undefined && before.connectionId !== connectionId) {
     await deps.poster.close(before.connectionId)
   }
-  if (now.size && (now.size.cols !== told.cols || now.size.rows !== told.rows)) {
+  if (told && now.size && (now.size.cols !== told.cols || now.size.rows !== told.rows)) {
     const { cols, rows } = now.size
     await postToLink(connectionId, { type: 'resize', cols, rows }, deps)
   }
@@ -169,11 +216,8 @@ async function output(
   const { ref, connectionId, base } = link
   const { generation } = ref
   const stored = await appendOutput(ref, { generation, offset, data, base }, deps)
-  if (stored.outcome === 'superseded') return dismiss(link, 'a newer container has taken over', deps)
-  if (stored.base !== base) {
-    const expiresAt = Math.ceil(deps.clock.now().getTime() / 1000) + CONNECTION_TTL_HOURS * 3600
-    await deps.sessions.bind(connectionId, { kind: 'link', ref, base: stored.base }, expiresAt)
-  }
+  if (stored.outcome === 'superseded') return dismiss(link, SUPERSEDED, deps)
+  if (stored.base !== base) await bind({ ...link, base: stored.base }, deps)
   const acknowledge = async (): Promise<void> => {
     const outcome = await postToLink(connectionId, { type: 'ack', offset: stored.end }, deps)
     if (outcome !== 'sent') await closeLink(link, deps)

@@ -4,7 +4,7 @@ import { CONNECTION_TTL_HOURS } from '../../contracts/limits.ts'
 import { MAX_HELD_INPUT } from './limits.ts'
 
 const HeldInputSchema = z.object({ id: z.string(), at: z.number(), data: z.string() })
-/** A piece of typed input; `at` in ms since the epoch by the gateway's clock, ids in order within one `at`. */
+/** A piece of typed input; `at` in ms since the epoch by the gateway's clock, `id` is `<request>-<number of the piece>`. */
 export type Input = z.infer<typeof HeldInputSchema>
 
 export const LinkSchema = z.object({
@@ -31,7 +31,8 @@ export const linkOr = (link: Link | undefined, now: number): Link => ({
 
 /** Undefined: more than is kept. */
 export function holding(link: Link, inputs: readonly Input[]): Link | undefined {
-  const held = [...link.held, ...inputs].sort((a, b) => a.at - b.at || (a.id < b.id ? -1 : 1))
+  // The sort is stable: within one millisecond the pieces of a request stay together, and requests as they came.
+  const held = [...link.held, ...inputs].sort((a, b) => a.at - b.at)
   const chars = held.reduce((sum, { data }) => sum + data.length, 0)
   return held.length > MAX_HELD_INPUT.count || chars > MAX_HELD_INPUT.chars ? undefined : { ...link, held }
 }

@@ -1,14 +1,16 @@
 /** What the delivery module needs of the world, in its own words. */
 
 import type { DomainEvent } from '../../contracts/domain-events.ts'
-import type { LinkDown } from '../../contracts/link.ts'
+import type { GitCredential, LinkDown, SyncReport } from '../../contracts/link.ts'
 import type { ClientEvent } from '../../contracts/socket-events.ts'
 import type { Work } from '../../contracts/work.ts'
 import type { ChatHistory, ChatWriter } from '../chat/ports.ts'
 import type { Clock } from '../clock.ts'
+import type { Author } from '../environments/authors.ts'
 import type { LinkOrders, LinkRef } from '../environments/links.ts'
 import type { EnvironmentStore } from '../environments/ports.ts'
 import type { EnvironmentRef } from '../environments/schema.ts'
+import type { AnswerStore } from '../files/answers.ts'
 import type { LedgerReader, Outbox } from '../ledger/ports.ts'
 import type { LedgerEntry } from '../ledger/schema.ts'
 import type { TerminalLogReader, TerminalLogStore } from '../terminal/ports.ts'
@@ -20,10 +22,21 @@ export type Room =
   | { readonly kind: 'team'; readonly teamId: string }
   | { readonly kind: 'terminal'; readonly teamId: string; readonly agentId: string }
 
-/** What a WebSocket connection is: a client's session, or a container's link with its generation's place in the log. */
+/** Containers with a link; each kind has messages that no other may send. */
+export type LinkedContainer = 'agent' | 'sync'
+
+/**
+ * What a WebSocket connection is: a client's session, or a container's link, since its welcome with what kind of container that is
+ * and, for an agent, its generation's place in the log.
+ */
 export type Connection =
   | { readonly kind: 'socket'; readonly sid: string }
-  | { readonly kind: 'link'; readonly ref: LinkRef; readonly base?: number | undefined }
+  | {
+      readonly kind: 'link'
+      readonly ref: LinkRef
+      readonly container?: LinkedContainer | undefined
+      readonly base?: number | undefined
+    }
 
 /** All reads but `pingable` are strongly consistent. */
 export interface SessionStore {
@@ -151,4 +164,14 @@ export interface LinkMessageDeps extends PublishDeps, InputDeps {
     ref: LinkRef,
     health: { status: 'healthy' | 'unhealthy'; detail?: string | undefined },
   ) => Promise<LedgerEntry[]>
+  readonly recordSyncReport: (ref: LinkRef, report: SyncReport) => Promise<LedgerEntry[]>
+  /** Undefined: the team has stored none. `unusable`: what it has stored cannot be read, in words that repeat nothing of it. */
+  readonly gitCredential: (
+    teamId: string,
+  ) => Promise<{ readonly credential: GitCredential } | { readonly unusable: string } | undefined>
+  /** Whether addresses of this machine may be repositories. */
+  readonly allowLoopback: boolean
+  /** `since` in ISO 8601. */
+  readonly authorsSince: (teamId: string, since: string) => Promise<Author[]>
+  readonly answers: Pick<AnswerStore, 'put'>
 }

@@ -4,6 +4,7 @@
  */
 import type { CloudAssembly } from '../../../local/assembly/cloud-assembly.ts'
 import type { AwsCall } from '../../../local/common/aws-json-server.ts'
+import { TEAM_TAGS } from '../../../shared/contracts/team-resources.ts'
 
 export interface Need {
   readonly action: string
@@ -23,7 +24,8 @@ type Input = Readonly<Record<string, unknown>>
 // biome-ignore lint/suspicious/noExplicitAny: inputs of a dozen operations, of which a field or two are read
 type Fields = Record<string, any>
 
-const arn = (service: string, resource: string) => `arn:aws:${service}:us-east-1:000000000000:${resource}`
+const arn = (service: string, resource: string, region = 'us-east-1') =>
+  `arn:aws:${service}:${region}:000000000000:${resource}`
 const table = (name: string) => arn('dynamodb', `table/${name}`)
 const need = (action: string, resource: string, context: Need['context'] = {}): Need => ({ action, resource, context })
 const lastOf = (text: string) => text.split('/').at(-1) ?? ''
@@ -74,19 +76,124 @@ function ecs(operation: string, input: Fields): Need[] {
       return tasks(input.tasks)
     case 'ListTasks':
       return [need('ecs:ListTasks', '*', context)]
+    case 'DescribeTaskDefinition':
+    case 'DeregisterTaskDefinition':
+    case 'ListTaskDefinitions':
+      return [need(`ecs:${operation}`, '*')]
+    case 'RegisterTaskDefinition': {
+      const family = arn('ecs', `task-definition/${input.family}:*`)
+      const passed = [input.taskRoleArn, input.executionRoleArn].filter((role) => role !== undefined)
+      return [
+        need('ecs:RegisterTaskDefinition', family),
+        ...(input.tags === undefined
+          ? []
+          : [need('ecs:TagResource', family, { 'ecs:CreateAction': 'RegisterTaskDefinition' })]),
+        ...passed.map((role) => need('iam:PassRole', role, { 'iam:PassedToService': 'ecs-tasks.amazonaws.com' })),
+      ]
+    }
     default:
       throw new Error(`What ecs ${operation} needs is not known here.`)
   }
 }
 
+interface Tag {
+  readonly Key: string
+  readonly Value: string
+}
+const tagContext = (prefix: string, tags: readonly Tag[] = []) =>
+  Object.fromEntries(tags.map(({ Key, Value }) => [`${prefix}/${Key}`, Value]))
+
+/** `stored` tells what is there already and a call therefore brings with it: tags of access points, boundaries of roles. */
+function efs(operation: string, input: Fields, stored: Stored): Need[] {
+  const point = (id: string) => arn('elasticfilesystem', `access-point/${id}`)
+  const onPoint = (id: string) => [
+    need(`elasticfilesystem:${operation}`, point(id), tagContext('aws:ResourceTag', stored.tagsOf(id))),
+  ]
+  const fileSystem = arn('elasticfilesystem', `file-system/${input.FileSystemId}`)
+  switch (operation) {
+    case 'CreateAccessPoint':
+      return [
+        need('elasticfilesystem:CreateAccessPoint', fileSystem, tagContext('aws:RequestTag', input.Tags)),
+        ...(input.Tags === undefined
+          ? []
+          : [
+              need('elasticfilesystem:TagResource', point('fsap-0'), {
+                'elasticfilesystem:CreateAction': 'CreateAccessPoint',
+              }),
+            ]),
+      ]
+    case 'DescribeAccessPoints':
+      return input.AccessPointId === undefined
+        ? [need('elasticfilesystem:DescribeAccessPoints', fileSystem)]
+        : onPoint(input.AccessPointId)
+    case 'DeleteAccessPoint':
+      return onPoint(input.AccessPointId)
+    default:
+      throw new Error(`What efs ${operation} needs is not known here.`)
+  }
+}
+
+const ROLE_OPERATIONS = ['GetRole', 'DeleteRole', 'TagRole']
+const ROLE_POLICY_OPERATIONS = ['PutRolePolicy', 'DeleteRolePolicy']
+
+function iam(operation: string, input: Fields, stored: Stored): Need[] {
+  const boundary = (policy: string | undefined): Need['context'] =>
+    policy === undefined ? {} : { 'iam:PermissionsBoundary': policy }
+  if (operation === 'CreateRole') {
+    const role = arn('iam', `role${input.Path ?? '/'}${input.RoleName}`, '')
+    return [
+      need('iam:CreateRole', role, boundary(input.PermissionsBoundary)),
+      ...(input.Tags === undefined ? [] : [need('iam:TagRole', role)]),
+    ]
+  }
+  const { arn: role, boundaryArn } = stored.role(input.RoleName)
+  if (ROLE_OPERATIONS.includes(operation)) return [need(`iam:${operation}`, role)]
+  if (ROLE_POLICY_OPERATIONS.includes(operation)) return [need(`iam:${operation}`, role, boundary(boundaryArn))]
+  throw new Error(`What iam ${operation} needs is not known here.`)
+}
+
+/** What the services hold, as far as their answer to "may I?" depends on it. */
+export interface Stored {
+  /** Tags of an access point. */
+  tagsOf(accessPointId: string): readonly Tag[]
+  role(name: string): { readonly arn: string; readonly boundaryArn?: string | undefined }
+}
+
+/** Takes everything there is for this stage's own: for calls of a product that runs alone. */
+export function ownTeams(assembly: CloudAssembly): Stored {
+  const onWork = assembly.resources.find(
+    ({ type, properties }) => type === 'AWS::Lambda::Function' && String(properties.FunctionName).endsWith('-on-work'),
+  )
+  const variables: Record<string, string> = (onWork?.properties as Fields | undefined)?.Environment.Variables ?? {}
+  return {
+    tagsOf: () => [{ Key: TEAM_TAGS.stage, Value: variables.STAGE ?? '' }],
+    role: (name) => ({
+      arn: arn('iam', `role${variables.TEAM_ROLE_PATH}${name}`, ''),
+      boundaryArn: variables.TEAM_ROLE_BOUNDARY,
+    }),
+  }
+}
+
+const NOTHING_STORED: Stored = {
+  tagsOf: () => [],
+  role: (name) => ({ arn: arn('iam', `role/${name}`, '') }),
+}
+
 /** What IAM asks for when a function makes this call. Throws for an operation that this file does not know. */
-export function needsOf({ service, operation, input }: Pick<AwsCall, 'service' | 'operation' | 'input'>): Need[] {
+export function needsOf(
+  { service, operation, input }: Pick<AwsCall, 'service' | 'operation' | 'input'>,
+  stored: Stored = NOTHING_STORED,
+): Need[] {
   const fields: Fields = input satisfies Input
   switch (service) {
     case 'dynamodb':
       return dynamodb(operation, fields)
     case 'ecs':
       return ecs(operation, fields)
+    case 'efs':
+      return efs(operation, fields, stored)
+    case 'iam':
+      return iam(operation, fields, stored)
     case 'sqs':
       return [need(`sqs:${operation.replace(/Batch$/, '')}`, arn('sqs', lastOf(fields.QueueUrl)))]
     case 'secretsmanager': {

@@ -1,8 +1,10 @@
 import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
-import { join } from 'node:path'
+import { dirname, join } from 'node:path'
 import { Template } from 'aws-cdk-lib/assertions'
 import { type StageConfig, stageConfig } from '../../../infra/config.ts'
+import { AGENT_IMAGE } from '../../../infra/constructs/agent-task.ts'
+import { SYNC_IMAGE } from '../../../infra/constructs/sync-task.ts'
 import { addControlPlane, controlPlaneApp } from '../../../infra/control-plane.ts'
 import { functions } from '../../../shared/contracts/functions.ts'
 
@@ -39,8 +41,10 @@ export function withStandIns<T>(use: (directories: StandIns) => T): T {
       writeFileSync(join(functionsDirectory, id, 'index.mjs'), `export const handler = async () => '${id}'\n`)
     }
     const imageDirectory = join(directory, 'image')
-    mkdirSync(join(imageDirectory, 'container-images', 'agent'), { recursive: true })
-    writeFileSync(join(imageDirectory, 'container-images', 'agent', 'Dockerfile'), 'FROM scratch\n')
+    for (const { dockerfile } of [AGENT_IMAGE, SYNC_IMAGE]) {
+      mkdirSync(join(imageDirectory, dirname(dockerfile)), { recursive: true })
+      writeFileSync(join(imageDirectory, dockerfile), 'FROM scratch\n')
+    }
     return use({ functionsDirectory, imageDirectory, outdir: join(directory, 'cdk.out') })
   } finally {
     rmSync(directory, { recursive: true })
@@ -64,5 +68,15 @@ export function synthesized(stage: string, overrides: Partial<StageConfig> = {})
             .map(([logicalId, resource]) => ({ ...resource, logicalId, stack: stack as StackName })),
         ),
     }
+  })
+}
+
+/** What `read` makes of a stage's assembly, which is there only while it runs. */
+export function assembled<T>(stage: string, read: (directory: string) => T): T {
+  return withStandIns(({ outdir, ...directories }) => {
+    const app = controlPlaneApp({ outdir, builtinCloudFormationValidation: false })
+    addControlPlane(app, stageConfig(stage), directories)
+    app.synth()
+    return read(outdir)
   })
 }

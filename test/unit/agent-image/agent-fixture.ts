@@ -1,4 +1,4 @@
-import { mkdtemp, rm } from 'node:fs/promises'
+import { mkdir, mkdtemp, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import path from 'node:path'
 import { Agent, type AgentOptions } from '../../../container-images/agent/src/agent.ts'
@@ -38,11 +38,13 @@ export async function makeDirectory(): Promise<string> {
 
 export async function makeSettings(url: string): Promise<AgentSettings> {
   const root = await makeDirectory()
+  const workspace = path.join(root, 'workspace')
+  await mkdir(workspace)
   return {
     environment: 'team-1/record-1/1',
     ticket: 'ticket',
     linkUrl: url,
-    workspace: path.join(root, 'workspace'),
+    workspace,
     port: 0,
     host: '127.0.0.1',
     home: path.join(root, 'home'),

@@ -22,6 +22,7 @@ export async function startAgentProcess(url: string, env: Record<string, string>
   const workspace = path.join(root, 'workspace')
   const home = path.join(root, 'home')
   await mkdir(home)
+  await mkdir(workspace)
   const child = spawn(process.execPath, [MAIN], {
     cwd: root,
     stdio: ['ignore', 'pipe', 'pipe'],

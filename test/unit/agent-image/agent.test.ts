@@ -1,11 +1,11 @@
 import { execFileSync } from 'node:child_process'
-import { readFile } from 'node:fs/promises'
+import { readFile, rmdir } from 'node:fs/promises'
 import path from 'node:path'
 import { afterEach, describe, expect, it } from 'vitest'
 import { floodText } from '../../../container-images/agent/src/mock-shell.ts'
-import { command, onTerminal, removeDirectories, startAgent } from './agent-fixture.ts'
+import { command, makeSettings, onTerminal, removeDirectories, startAgent } from './agent-fixture.ts'
 import { type AgentProcess, startAgentProcess } from './agent-process.ts'
-import { FakeControlPlane, type FakeControlPlaneOptions, type Welcome } from './fake-control-plane.ts'
+import { FakeControlPlane, type FakeControlPlaneOptions, type Welcome } from '../common/fake-control-plane.ts'
 
 let plane: FakeControlPlane
 let running: AgentProcess | undefined
@@ -199,12 +199,24 @@ describe('the end from outside', () => {
     expect(plane.text).toContain('the team has no model key')
   })
 
-  it('a clone that fails: it ends with 69 and git’s reason', async () => {
-    const repository = { url: 'http://127.0.0.1:1/none.git' }
-    plane = await FakeControlPlane.start({ welcome: { ...mock(''), repository } })
-    const { code } = await startAgent(plane.url)
+  it('no workspace: it ends with 69 and says so on the terminal too', async () => {
+    plane = await FakeControlPlane.start({ welcome: mock('') })
+    const settings = await makeSettings(plane.url)
+    await rmdir(settings.workspace)
+    const { code } = await startAgent(plane.url, { settings, patienceMs: 20 })
     expect(await code).toBe(69)
-    expect(plane.exit).toMatchObject({ exitCode: 69, reason: expect.stringMatching(/^git clone failed/) })
-    expect(plane.text).toMatch(/^Cloning http:[\s\S]*\r\ngit clone failed/)
+    expect(plane.exit).toMatchObject({ exitCode: 69, reason: expect.stringMatching(/workspace was not ready/) })
+    expect(plane.text).toMatch(/^Waiting for the team's workspace…\r\n\r\nThe team's workspace was not ready within/)
+  })
+
+  it('SIGTERM while it waits for the workspace: it ends at once', async () => {
+    plane = await FakeControlPlane.start({ welcome: mock('') })
+    const settings = await makeSettings(plane.url)
+    await rmdir(settings.workspace)
+    const { agent, code } = await startAgent(plane.url, { settings })
+    await plane.until(() => plane.text.includes('Waiting'))
+    agent.stop()
+    expect(await code).toBe(143)
+    expect(plane.exit).toMatchObject({ exitCode: 143 })
   })
 })

@@ -1,10 +1,11 @@
+import { execFileSync } from 'node:child_process'
 import { mkdir, readFile, writeFile } from 'node:fs/promises'
 import path from 'node:path'
 import { afterEach, beforeEach, describe, expect, it } from 'vitest'
 import { ForeignClaudeHome, prepareClaudeHome } from '../../../container-images/agent/src/claude-cli.ts'
 import { createScriptedModel, type ScriptedModel } from '../../../local/scripted-model/server.ts'
 import { makeDirectory, makeSettings, removeDirectories, startAgent } from './agent-fixture.ts'
-import { FakeControlPlane } from './fake-control-plane.ts'
+import { FakeControlPlane } from '../common/fake-control-plane.ts'
 
 const KEY = 'sk-team-0123456789abcdefghij'
 let model: ScriptedModel
@@ -52,7 +53,9 @@ describe('the real claude CLI in the agent', () => {
 
   it('commits under the agent’s name', async () => {
     plane = await claude('write a.txt then run git add . && git commit -qm first && git log --format=%an')
-    const { code } = await startAgent(plane.url)
+    const settings = await makeSettings(plane.url)
+    execFileSync('git', ['init', '--quiet', settings.workspace])
+    const { code } = await startAgent(plane.url, { settings })
     expect(await code).toBe(0)
     expect(plane.text).toContain('Ada Lovelace')
   }, 60_000)

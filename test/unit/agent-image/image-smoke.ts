@@ -9,7 +9,7 @@ import { setTimeout as delay } from 'node:timers/promises'
 import { promisify } from 'node:util'
 import { createScriptedModel } from '../../../local/scripted-model/server.ts'
 import { STOP_TIMEOUT_SECONDS } from '../../../shared/contracts/limits.ts'
-import { FakeControlPlane, type Welcome } from './fake-control-plane.ts'
+import { FakeControlPlane, type Welcome } from '../common/fake-control-plane.ts'
 
 const DOCKER = process.env.DOCKER ?? 'docker'
 const image = process.argv[2] ?? 'covibes-agent'

@@ -1,6 +1,6 @@
 import { afterEach, describe, expect, it } from 'vitest'
 import { command, QUICK, removeDirectories, startAgent } from './agent-fixture.ts'
-import { FakeControlPlane } from './fake-control-plane.ts'
+import { FakeControlPlane } from '../common/fake-control-plane.ts'
 
 let plane: FakeControlPlane
 afterEach(async () => {

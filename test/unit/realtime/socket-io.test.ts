@@ -133,7 +133,7 @@ describe('walls between teams', () => {
     const bench = createBench()
     bench.world.addAgent({ id: 'agent-1' })
     bench.world.addAgent({ id: 'deleted', deletedAt: '2026-01-01T00:00:00.000Z' })
-    bench.world.addAgent({ id: 'preview', type: 'preview' })
+    bench.world.addSync({ id: 'sync' })
     const stranger = await rawSocket(bench)
     await stranger.handle(connectPacket({ token: 'eve@team-2' }))
     const member = await rawSocket(bench)
@@ -149,8 +149,8 @@ describe('walls between teams', () => {
       ...Array.from({ length: 3 }, () => refusal('agent-1')),
       refusal(`../${TEAM}/agent-1`),
     ])
-    for (const agentId of ['deleted', 'preview', 'nothing']) await member.handle(event('terminal_connect', { agentId }))
-    expect(member.events()).toEqual(['deleted', 'preview', 'nothing'].map(refusal))
+    for (const agentId of ['deleted', 'sync', 'nothing']) await member.handle(event('terminal_connect', { agentId }))
+    expect(member.events()).toEqual(['deleted', 'sync', 'nothing'].map(refusal))
   })
 })
 

@@ -5,7 +5,7 @@ import { MAX_BODY_BYTES } from '../../../shared/contracts/limits.ts'
 import { ErrorAnswerSchema, type Route } from '../../../shared/contracts/routes.ts'
 import { BadRequest } from '../../../shared/domain/errors.ts'
 import type { HttpRequest } from '../../../shared/runtime/http-event.ts'
-import { httpHandler } from '../../../shared/runtime/http-handler.ts'
+import { httpHandler, type PlainRoute } from '../../../shared/runtime/http-handler.ts'
 import { capturedLogs, httpEvent, lambdaContext } from './support.ts'
 
 const logs = capturedLogs()
@@ -31,7 +31,7 @@ const list = {
 const open = { method: 'GET', path: '/open', auth: 'none', summary: '', handler: 'open' } as const satisfies Route
 
 /** Sends an event to a handler of the route and answers what came out, and what the handler was given. */
-async function send<R extends Route>(route: R, event: unknown, result: unknown = { ok: true }) {
+async function send<R extends PlainRoute>(route: R, event: unknown, result: unknown = { ok: true }) {
   const given: HttpRequest<R>[] = []
   const handler = httpHandler(route, async (request) => {
     given.push(request)

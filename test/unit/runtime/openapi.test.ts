@@ -44,12 +44,20 @@ const Document = z.strictObject({
   components: z.strictObject({
     securitySchemes: z.record(
       z.string(),
-      z.strictObject({
-        type: z.literal('http'),
-        scheme: z.literal('bearer'),
-        bearerFormat: z.string(),
-        description: z.string(),
-      }),
+      z.discriminatedUnion('type', [
+        z.strictObject({
+          type: z.literal('http'),
+          scheme: z.literal('bearer'),
+          bearerFormat: z.string(),
+          description: z.string(),
+        }),
+        z.strictObject({
+          type: z.literal('apiKey'),
+          in: z.literal('header'),
+          name: z.string(),
+          description: z.string(),
+        }),
+      ]),
     ),
     parameters: z.record(z.string(), Parameter),
     schemas: z.record(z.string().regex(/^[\w.-]+$/), Schema),
@@ -78,7 +86,8 @@ describe('the OpenAPI document', () => {
   it.each(byId)('has the route %s with its security, parameters, body and statuses', (id, route) => {
     const operation = operationOf(route)
     expect(operation?.operationId).toBe(id)
-    expect(operation?.security).toEqual(route.auth === 'user' ? [{ bearer: [] }] : [])
+    const security = { user: [{ bearer: [] }], member: [{ bearer: [] }], signature: [{ signature: [] }], none: [] }
+    expect(operation?.security).toEqual(security[route.auth])
     expect(operation?.requestBody === undefined).toBe(route.body === undefined)
     const statuses = Object.keys(operation?.responses ?? {}).map(Number)
     expect(statuses).toEqual(expect.arrayContaining([200, 500, 503, ...(route.errors ?? [])]))

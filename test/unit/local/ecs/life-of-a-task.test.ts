@@ -1,5 +1,5 @@
 import { existsSync } from 'node:fs'
-import { readFile, writeFile } from 'node:fs/promises'
+import { mkdir, readFile, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { DescribeTasksCommand, StopTaskCommand } from '@aws-sdk/client-ecs'
 import { expect, test } from 'vitest'
@@ -201,7 +201,11 @@ test('the process sees its definition’s and overrides’ environment, secrets 
         },
       ),
       secret: async (valueFrom) => `value of ${valueFrom}`,
-      efsDirectory: (fileSystemId, accessPointId) => join(efs, fileSystemId, accessPointId ?? ''),
+      mountEfs: async ({ fileSystemId, accessPointId = '' }) => {
+        const directory = join(efs, fileSystemId, accessPointId)
+        await mkdir(directory, { recursive: true })
+        return { directory, readOnly: false }
+      },
     },
   )
   const { taskArn } = await runOne(client, {

@@ -89,13 +89,15 @@ test('close in the middle of a start leaves nothing behind', async () => {
 /** An endpoint in a process of its own, to be killed. */
 async function endpointProcess(stateDir: string): Promise<{ url: string; process: ChildProcess }> {
   const local = await image(FAMILY)
-  const module = new URL('../../../../local/ecs/ecs.ts', import.meta.url).href
+  const module = (name: string) => JSON.stringify(new URL(`../../../../local/ecs/${name}`, import.meta.url).href)
   const program = `
-    import { createEcs } from ${JSON.stringify(module)}
+    import { createEcs } from ${module('ecs.ts')}
+    import { createProcessBackend } from ${module('process-backend.ts')}
+    const stateDir = ${JSON.stringify(stateDir)}
     const ecs = await createEcs({
-      stateDir: ${JSON.stringify(stateDir)},
+      stateDir,
       resources: ${JSON.stringify(template())},
-      images: () => (${JSON.stringify(local)}),
+      backend: await createProcessBackend({ stateDir, images: () => (${JSON.stringify(local)}) }),
       latencies: { provisioningMs: 1, pendingMs: 1 },
       onEvent: () => {},
       onLog: ({ line }) => console.log(line),

@@ -1,12 +1,13 @@
-import { mkdtemp, writeFile } from 'node:fs/promises'
+import { mkdtemp, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { ECSClient, RunTaskCommand, type RunTaskCommandInput, type Task } from '@aws-sdk/client-ecs'
 import { onTestFinished } from 'vitest'
+import type { TaskLogLine } from '../../../../local/ecs/backend.ts'
 import type { ServiceEvent } from '../../../../local/ecs/documents.ts'
 import { createEcs, type Ecs, type EcsOptions } from '../../../../local/ecs/ecs.ts'
+import { createProcessBackend, type ProcessBackendOptions } from '../../../../local/ecs/process-backend.ts'
 import type { ResolvedResource } from '../../../../local/ecs/task-definitions.ts'
-import type { TaskLogLine } from '../../../../local/ecs/task-launch.ts'
 
 export const ACCOUNT = '000000000000'
 export const CLUSTER_ARN = `arn:aws:ecs:us-east-1:${ACCOUNT}:cluster/containers`
@@ -83,9 +84,11 @@ export function witness(): Witness {
   }
 }
 
-/** A fresh folder. */
-export function folder(): Promise<string> {
-  return mkdtemp(join(tmpdir(), 'ecs-test-'))
+/** A fresh folder that goes with the test. */
+export async function folder(): Promise<string> {
+  const path = await mkdtemp(join(tmpdir(), 'ecs-test-'))
+  onTestFinished(() => rm(path, { recursive: true, force: true }))
+  return path
 }
 
 /** An image whose entry point is Node running this program. */
@@ -98,7 +101,7 @@ export async function image(program: string): Promise<{ directory: string; entry
 /** A started endpoint with client and witness; closed when the test ends. */
 export async function startEcs(
   program: string,
-  options: Partial<EcsOptions> = {},
+  { images, ...options }: Partial<EcsOptions & ProcessBackendOptions> = {},
 ): Promise<Witness & { ecs: Ecs; client: ECSClient; stateDir: string; run: typeof runOne }> {
   const seen = witness()
   const stateDir = options.stateDir ?? (await folder())
@@ -106,7 +109,7 @@ export async function startEcs(
   const ecs = await createEcs({
     stateDir,
     resources: template(),
-    images: () => local,
+    backend: await createProcessBackend({ stateDir, images: images ?? (() => local) }),
     latencies: { provisioningMs: 1, pendingMs: 1, deprovisioningMs: 1 },
     closeGraceMs: 500,
     onEvent: seen.onEvent,

@@ -1,4 +1,4 @@
-import { mkdtemp, stat } from 'node:fs/promises'
+import { mkdtemp, rm, stat } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import {
@@ -57,6 +57,7 @@ test('a secret of the template is found by name, by ARN and by ARN without suffi
 
 test('a generated secret survives restarts, and a changed template gives a new version; the file is its owner’s', async () => {
   const stateDir = await mkdtemp(join(tmpdir(), 'secrets-test-'))
+  onTestFinished(() => rm(stateDir, { recursive: true, force: true }))
   const generated = [secret({ GenerateSecretString: {} })]
   const first = await start({ stateDir, resources: generated })
   const value = await first.get('jwt')

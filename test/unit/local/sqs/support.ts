@@ -1,4 +1,4 @@
-import { mkdtemp } from 'node:fs/promises'
+import { mkdtemp, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { SQSClient } from '@aws-sdk/client-sqs'
@@ -49,6 +49,9 @@ export async function startSqs(
   return { sqs, client, urlOf: (name) => `${sqs.url}/000000000000/${name}` }
 }
 
-export function folder(): Promise<string> {
-  return mkdtemp(join(tmpdir(), 'sqs-test-'))
+/** A fresh folder that goes with the test. */
+export async function folder(): Promise<string> {
+  const path = await mkdtemp(join(tmpdir(), 'sqs-test-'))
+  onTestFinished(() => rm(path, { recursive: true, force: true }))
+  return path
 }

@@ -1,10 +1,12 @@
 /** A control plane of one or more teams in memory: everything the realtime handlers need, and what tests do to it. */
 import { randomBytes } from 'node:crypto'
 import type { DomainEvent } from '../../../../shared/contracts/domain-events.ts'
+import type { SyncReport } from '../../../../shared/contracts/link.ts'
 import type { Work } from '../../../../shared/contracts/work.ts'
 import type { Clock } from '../../../../shared/domain/clock.ts'
 import type { LinkRef } from '../../../../shared/domain/environments/links.ts'
-import type { Environment } from '../../../../shared/domain/environments/schema.ts'
+import type { AgentEnvironment, Environment, SyncEnvironment } from '../../../../shared/domain/environments/schema.ts'
+import type { MessagePart } from '../../../../shared/domain/files/parts.ts'
 import type { LedgerEntry } from '../../../../shared/domain/ledger/schema.ts'
 import { EVERYTHING } from '../../../../shared/domain/realtime/batch.ts'
 import { deliver } from '../../../../shared/domain/realtime/deliver.ts'
@@ -42,6 +44,11 @@ export function createWorld(options: WorldOptions) {
   }
   const fault: { verifyToken?: Error; eventBus?: Error; containerAction?: Error } = {}
   const actions: Record<string, unknown>[] = []
+  const reports: { ref: LinkRef; report: SyncReport }[] = []
+  const git: { credential: Awaited<ReturnType<LinkMessageDeps['gitCredential']>> } = { credential: undefined }
+  /** `<record>/<request>`, and what was answered. */
+  const asked = new Set<string>()
+  const answers: { id: string; part: MessagePart }[] = []
 
   const deps: SocketDeps & LinkMessageDeps & ConnectDeps = {
     clock,
@@ -85,11 +92,27 @@ export function createWorld(options: WorldOptions) {
     orders: async ({ teamId, id }: LinkRef) => {
       const record = records.get(`${teamId}/${id}`)
       if (!record) return { dismissed: 'the record is gone' }
+      if (record.type === 'sync')
+        return { sync: { purpose: record.sync.purpose }, repository: { url: 'https://git.example/team.git' } }
       return { agent: { program: 'mock', name: 'Ada', task: '' }, terminal: { cols: 80, rows: 24 } }
     },
     model: async () => undefined,
     recordExit: async () => [],
     recordHealth: async () => [],
+    recordSyncReport: async (ref, report) => {
+      reports.push({ ref, report })
+      return []
+    },
+    gitCredential: async () => git.credential,
+    allowLoopback: true,
+    authorsSince: async () => [{ name: 'Ada', email: 'ada@agents.covibes.invalid' }],
+    answers: {
+      async put(ref, part) {
+        if (!asked.has(`${ref.id}/${part.id}`)) return 'unknown'
+        answers.push({ id: ref.id, part })
+        return 'kept'
+      },
+    },
   }
 
   async function runWork(message: Work): Promise<void> {
@@ -111,6 +134,17 @@ export function createWorld(options: WorldOptions) {
     work,
     fault,
     actions,
+    reports,
+    git,
+    asked,
+    answers,
+
+    addSync(fields: Partial<SyncEnvironment> & { id: string }): Environment {
+      const { agent: _agent, ...common } = environment({ status: 'running' }) as AgentEnvironment
+      const record: SyncEnvironment = { ...common, type: 'sync', sync: { purpose: 'sync' }, ...fields }
+      records.set(`${record.teamId}/${record.id}`, record)
+      return record
+    },
 
     addAgent(fields: Partial<Environment> & { id: string }): Environment {
       const record = environment({ status: 'running', ...fields })

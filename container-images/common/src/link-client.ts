@@ -4,14 +4,15 @@ import { WEBSOCKET_MAX_MESSAGE_BYTES } from '../../../shared/contracts/limits.ts
 import { type LinkDown, LinkDownSchema, type LinkUp } from '../../../shared/contracts/link.ts'
 import { Backoff } from './backoff.ts'
 import type { LinkCredential } from './link-credential.ts'
-import type { Timings } from './timings.ts'
+import type { LinkTimings } from './link-timings.ts'
 
-export type Welcome = Extract<LinkDown, { type: 'welcome' }>
-export type LinkOrder = Exclude<LinkDown, { type: 'welcome' }>
+/** Each kind of container has a welcome of its own. */
+export type WelcomeType = 'welcome' | 'welcome-sync'
+export type LinkOrder = Exclude<LinkDown, { type: WelcomeType }>
 
-export type LinkHandlers = {
+export type LinkHandlers<Type extends WelcomeType> = {
   /** The link is up, for the first time or again; from now on `send` works. */
-  welcome(message: Welcome): void
+  welcome(message: Extract<LinkDown, { type: Type }>): void
   order(message: LinkOrder): void
   /** A link that was up is gone; it is being opened anew. */
   lost(why: string): void
@@ -27,17 +28,16 @@ export type LinkState = 'connecting' | 'waiting' | 'up' | 'closed'
  */
 const KEEP_ALIVE_MS = 20_000
 
-type LinkTimings = Pick<Timings, 'welcomeMs' | 'backoffMinMs' | 'backoffMaxMs' | 'stableLinkMs' | 'closeMs'>
-
 /**
  * The container's link: connects, says `hello`, waits for `welcome`, and does it all again with back-off whenever the
  * connection ends, until it is closed or refused (401, 403). It keeps nothing of what it sends: who needs an answer sends again
  * after the next `welcome`.
  */
-export class LinkClient {
+export class LinkClient<Type extends WelcomeType> {
   readonly #url: string
   readonly #credential: LinkCredential
-  readonly #handlers: LinkHandlers
+  readonly #welcomeType: Type
+  readonly #handlers: LinkHandlers<Type>
   readonly #timings: LinkTimings
   readonly #backoff: Backoff
   #state: LinkState = 'closed'
@@ -47,10 +47,18 @@ export class LinkClient {
   /** What ended the present connection, as the first to notice it said. */
   #problem: string | undefined
   #lastProblem: string | undefined
+  #whenUp: (() => void)[] = []
 
-  constructor(url: string, credential: LinkCredential, handlers: LinkHandlers, timings: LinkTimings) {
+  constructor(
+    url: string,
+    credential: LinkCredential,
+    welcomeType: Type,
+    handlers: LinkHandlers<Type>,
+    timings: LinkTimings,
+  ) {
     this.#url = url
     this.#credential = credential
+    this.#welcomeType = welcomeType
     this.#handlers = handlers
     this.#timings = timings
     this.#backoff = new Backoff(timings.backoffMinMs, timings.backoffMaxMs)
@@ -80,6 +88,11 @@ export class LinkClient {
     if (this.#state !== 'up' || this.#socket?.readyState !== WebSocket.OPEN) return false
     this.#socket.send(JSON.stringify(message))
     return true
+  }
+
+  /** Resolves when the message has been handed to a connection: at once, or after the next welcome. */
+  async sendWhenUp(message: LinkUp): Promise<void> {
+    while (!this.send(message)) await new Promise<void>((resolve) => this.#whenUp.push(resolve))
   }
 
   /** The connection is of no use any more: opens a new one. */
@@ -150,12 +163,15 @@ export class LinkClient {
       if (this.#state === 'closed') return
       const message = isBinary ? undefined : parseDown(String(data))
       if (!message) return this.reopen('The control plane sent something that is not a link message')
-      if (message.type !== 'welcome') return this.#handlers.order(message)
+      if (message.type !== 'welcome' && message.type !== 'welcome-sync') return this.#handlers.order(message)
+      if (!this.#isOurs(message)) return this.reopen('The control plane took this container for one of another kind')
       clearTimeout(welcomeTimer)
+      clearTimeout(stableTimer)
       wasUp = true
       this.#state = 'up'
       stableTimer = setTimeout(() => this.#backoff.reset(), this.#timings.stableLinkMs)
       this.#handlers.welcome(message)
+      for (const resolve of this.#whenUp.splice(0)) resolve()
     })
     socket.on('error', (error) => {
       // `terminate` before the upgrade's answer makes an error of its own, which says less than what is known already.
@@ -168,6 +184,10 @@ export class LinkClient {
       this.#lastProblem = this.#problem ?? `The link was closed (${`${code} ${reason}`.trim()})`
       this.#ended(this.#lastProblem, status, wasUp)
     })
+  }
+
+  #isOurs(message: Extract<LinkDown, { type: WelcomeType }>): message is Extract<LinkDown, { type: Type }> {
+    return message.type === this.#welcomeType
   }
 
   #ended(why: string, status: number | undefined, wasUp: boolean): void {

@@ -1,9 +1,10 @@
 import { describe, expect, it } from 'vitest'
-import { Backoff } from '../../../container-images/agent/src/backoff.ts'
-import { LinkCredential } from '../../../container-images/agent/src/link-credential.ts'
-import { jsonLog } from '../../../container-images/agent/src/log.ts'
-import { childEnvironment, SettingsError, takeSettings } from '../../../container-images/agent/src/settings.ts'
-import { portOf, startStatusServer } from '../../../container-images/agent/src/status-server.ts'
+import { childEnvironment, takeSettings } from '../../../container-images/agent/src/settings.ts'
+import { Backoff } from '../../../container-images/common/src/backoff.ts'
+import { LinkCredential } from '../../../container-images/common/src/link-credential.ts'
+import { jsonLog } from '../../../container-images/common/src/log.ts'
+import { SettingsError } from '../../../container-images/common/src/settings.ts'
+import { portOf, startStatusServer } from '../../../container-images/common/src/status-server.ts'
 
 const ENV = {
   COVIBES_ENVIRONMENT: 'team/record/3',
@@ -22,7 +23,7 @@ describe('settings', () => {
       environment: 'team/record/3',
       ticket: 'tick',
       linkUrl: 'wss://link.example/prod',
-      workspace: '/workspace',
+      workspace: '/workspaces/workspace',
       port: 8080,
       host: '0.0.0.0',
       home: '/home/node',

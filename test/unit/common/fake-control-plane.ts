@@ -1,13 +1,16 @@
-import { createHash } from 'node:crypto'
+import { createHash, randomUUID } from 'node:crypto'
 import { EventEmitter } from 'node:events'
 import { createServer, type IncomingMessage, type Server } from 'node:http'
 import type { AddressInfo } from 'node:net'
 import type { Duplex } from 'node:stream'
 import { type WebSocket, WebSocketServer } from 'ws'
+import { splitMessage } from '../../../container-images/workspace-sync/src/files/message-parts.ts'
+import { type FilesAnswer, FilesAnswerSchema, type FilesRequest } from '../../../shared/contracts/files.ts'
 import { LINK_CHUNK_MAX_ENCODED_BYTES } from '../../../shared/contracts/limits.ts'
 import { LINK_HEADERS, type LinkDown, type LinkUp, LinkUpSchema } from '../../../shared/contracts/link.ts'
 
 export type Welcome = Extract<LinkDown, { type: 'welcome' }>
+export type WelcomeSync = Extract<LinkDown, { type: 'welcome-sync' }>
 export type OutputMessage = Extract<LinkUp, { type: 'output' }>
 
 /** What happens to one output message. `lose` loses the message, `loseAck` stores it and does not answer. */
@@ -15,6 +18,10 @@ export type OutputFate = 'store' | 'lose' | 'loseAck' | 'cutBefore' | 'cutAfter'
 
 export type FakeControlPlaneOptions = {
   readonly welcome?: Partial<Welcome>
+  /** Takes who connects for workspace sync, and welcomes it with this. */
+  readonly sync?: Partial<WelcomeSync>
+  /** The answer to `ask-authors`; left out, there is none. */
+  readonly authors?: readonly { readonly name: string; readonly email: string }[]
   readonly ticket?: string
   readonly host?: string
   /** Decides the fate of each output message, counted from 0. */
@@ -86,6 +93,10 @@ export class FakeControlPlane {
     return this.messages.filter((message) => message.type === 'health')
   }
 
+  get reports() {
+    return this.messages.filter((message) => message.type === 'sync')
+  }
+
   /** How many connections have ended. */
   get closedLinks(): number {
     return this.#closed
@@ -102,6 +113,23 @@ export class FakeControlPlane {
   /** Types into the terminal now. */
   type(data: string): void {
     this.post({ type: 'input', id: `input-${Math.random()}`, at: Date.now(), data })
+  }
+
+  /** Asks workspace sync for something of the files API, and waits for all parts of its answer. */
+  async ask(request: FilesRequest, order: 'forwards' | 'backwards' = 'forwards'): Promise<FilesAnswer> {
+    const id = randomUUID()
+    const parts = splitMessage(id, JSON.stringify(request)) ?? []
+    for (const part of order === 'forwards' ? parts : parts.toReversed()) this.post({ type: 'request', ...part })
+    return this.answer(id)
+  }
+
+  async answer(id: string): Promise<FilesAnswer> {
+    const parts = await this.until(() => {
+      const found = this.messages.filter((message) => message.type === 'answer').filter((message) => message.id === id)
+      return found.length > 0 && found.length === found[0]?.parts && found
+    }, `the answer to ${id}`)
+    const text = parts.sort((a, b) => a.part - b.part).map(({ data }) => data)
+    return FilesAnswerSchema.parse(JSON.parse(text.join('')))
   }
 
   cut(): void {
@@ -175,16 +203,25 @@ export class FakeControlPlane {
     }
     this.messages.push(message)
     if (message.type === 'hello' && (this.#options.answerHello?.(this.#hellos++) ?? true))
-      link.send(
-        JSON.stringify({
-          type: 'welcome',
-          agent: { program: 'mock', name: 'Ada Lovelace', task: '' },
-          terminal: { cols: 80, rows: 24 },
-          ...this.#options.welcome,
-          acknowledged: (this.#options.welcome?.acknowledged ?? 0) + this.#logged,
-        } satisfies Welcome),
-      )
+      link.send(JSON.stringify(this.#welcome()))
+    if (message.type === 'ask-authors' && this.#options.authors) {
+      const { authors } = this.#options
+      link.send(JSON.stringify({ type: 'authors', id: message.id, authors: [...authors] } satisfies LinkDown))
+    }
+    if (message.type === 'answer' && Buffer.byteLength(JSON.stringify(message.data)) > LINK_CHUNK_MAX_ENCODED_BYTES + 2)
+      this.violations.push('A part of an answer is larger than allowed')
     if (message.type === 'output') this.#output(link, message)
+  }
+
+  #welcome(): Welcome | WelcomeSync {
+    if (this.#options.sync) return { type: 'welcome-sync', purpose: 'sync', allowLoopback: true, ...this.#options.sync }
+    return {
+      type: 'welcome',
+      agent: { program: 'mock', name: 'Ada Lovelace', task: '' },
+      terminal: { cols: 80, rows: 24 },
+      ...this.#options.welcome,
+      acknowledged: this.#first + this.#logged,
+    }
   }
 
   #output(link: WebSocket, message: OutputMessage): void {

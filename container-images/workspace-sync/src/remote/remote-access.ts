@@ -1,0 +1,154 @@
+import { mkdtemp, rm, writeFile } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import path from 'node:path'
+import type { GitCredential } from '../../../../shared/contracts/link.ts'
+import { isAddress } from '../../../../shared/contracts/network-address.ts'
+import type { RepositoryUrl } from '../../../../shared/contracts/repository-url.ts'
+import { checkedAddresses, RemoteRefused, type Resolve } from './addresses.ts'
+import { sshCommand } from './ssh-command.ts'
+
+export type RemoteAccessOptions = {
+  readonly repository: RepositoryUrl
+  readonly allowLoopback: boolean
+  /** Where the host keys that were seen first are kept from one container to the next. */
+  readonly knownHosts: string
+  readonly resolve?: Resolve
+}
+
+/** What a transfer may fall below for how long before it is given up: bytes a second, seconds. */
+const LOW_SPEED = { limit: '1000', time: '60' } as const
+
+/**
+ * How git may reach the team's repository: by one transport, at addresses that were checked just now, with one credential, with
+ * nothing to ask and no redirect to follow. The credential is in the variables of git's own processes; a key is a private
+ * file as long as this object lives. `close` removes it.
+ */
+export class RemoteAccess {
+  readonly #options: RemoteAccessOptions
+  #credential: GitCredential | undefined
+  #directory: Promise<string> | undefined
+
+  constructor(options: RemoteAccessOptions, credential?: GitCredential) {
+    this.#options = options
+    this.#credential = credential
+  }
+
+  /** As git gets it. */
+  get url(): string {
+    return this.#options.repository.url
+  }
+
+  /** Takes another credential in the place of the present one. */
+  async use(credential: GitCredential | undefined): Promise<void> {
+    if (JSON.stringify(credential) === JSON.stringify(this.#credential)) return
+    this.#credential = credential
+    await this.close()
+  }
+
+  /** The variables of a git process that is started now. Rejects with `RemoteRefused`. */
+  async gitEnvironment(): Promise<Readonly<Record<string, string>>> {
+    const { repository, allowLoopback, resolve } = this.#options
+    const credential = this.#credential
+    if (credential !== undefined && (credential.kind === 'ssh-key') !== (repository.transport === 'ssh'))
+      throw new RemoteRefused(
+        credential.kind === 'ssh-key'
+          ? "The team's git credential is a deploy key, which needs an ssh URL of the repository"
+          : "The team's git credential is a token, which needs an https URL of the repository",
+      )
+    const addresses = await checkedAddresses(repository.host, { allowLoopback, ...(resolve ? { resolve } : {}) })
+    const common = {
+      GIT_TERMINAL_PROMPT: '0',
+      // Set but empty: no program is asked for passwords, whatever is configured.
+      GIT_ASKPASS: '',
+      SSH_ASKPASS: '',
+      GIT_ALLOW_PROTOCOL: repository.transport,
+    }
+    if (repository.transport === 'ssh')
+      return {
+        ...common,
+        GIT_SSH_COMMAND: sshCommand(repository, addresses[0], await this.#sshFiles(credential)),
+        GIT_SSH_VARIANT: 'ssh',
+      }
+    return { ...common, ...asVariables(httpConfig(repository, addresses, credential)) }
+  }
+
+  /** A text without the credential in any form that it is used in. */
+  scrub(text: string): string {
+    let clean = text
+    for (const secret of secretsOf(this.#credential)) clean = clean.replaceAll(secret, '***')
+    return clean
+  }
+
+  /** Removes what was written to disk. Variables given before are of no use then. */
+  async close(): Promise<void> {
+    const directory = this.#directory
+    this.#directory = undefined
+    if (directory !== undefined) await rm(await directory, { recursive: true, force: true })
+  }
+
+  async #sshFiles(credential: GitCredential | undefined) {
+    const { knownHosts } = this.#options
+    if (credential?.kind !== 'ssh-key') return { knownHosts, hostKeysGiven: false }
+    this.#directory ??= writeKey(credential)
+    const directory = await this.#directory
+    const given = credential.knownHosts !== undefined
+    return {
+      identity: path.join(directory, 'key'),
+      knownHosts: given ? path.join(directory, 'known_hosts') : knownHosts,
+      hostKeysGiven: given,
+    }
+  }
+}
+
+/** A directory of this user alone (mkdtemp makes it 0700) with the key in the form that ssh reads. */
+async function writeKey(credential: Extract<GitCredential, { kind: 'ssh-key' }>): Promise<string> {
+  const directory = await mkdtemp(path.join(tmpdir(), 'covibes-key-'))
+  const lines = (text: string) => `${text.replaceAll('\r', '').trim()}\n`
+  await writeFile(path.join(directory, 'key'), lines(credential.privateKey), { mode: 0o600, flag: 'wx' })
+  if (credential.knownHosts !== undefined)
+    await writeFile(path.join(directory, 'known_hosts'), lines(credential.knownHosts), { mode: 0o600, flag: 'wx' })
+  return directory
+}
+
+const basic = (username: string, token: string): string => Buffer.from(`${username}:${token}`).toString('base64')
+
+function httpConfig(
+  { url, host, port }: RepositoryUrl,
+  addresses: readonly string[],
+  credential: GitCredential | undefined,
+): [key: string, value: string][] {
+  return [
+    ['http.followRedirects', 'false'],
+    // A proxy would resolve the name again.
+    ['http.proxy', ''],
+    // An address in the URL is its own.
+    ...(isAddress(host) ? [] : ([['http.curloptResolve', `${host}:${port}:${addresses.join(',')}`]] as const)),
+    ['http.lowSpeedLimit', LOW_SPEED.limit],
+    ['http.lowSpeedTime', LOW_SPEED.time],
+    ['credential.helper', ''],
+    ...(credential?.kind === 'token'
+      ? ([[`http.${url}.extraHeader`, `Authorization: Basic ${basic(credential.username, credential.token)}`]] as const)
+      : []),
+  ].map(([key = '', value = '']) => [key, value])
+}
+
+/** Configuration of one process (git-config(1), GIT_CONFIG_COUNT): not on its command line, and not on disk. */
+function asVariables(config: readonly (readonly [key: string, value: string])[]): Record<string, string> {
+  return Object.fromEntries([
+    ['GIT_CONFIG_COUNT', String(config.length)],
+    ...config.flatMap(([key, value], index) => [
+      [`GIT_CONFIG_KEY_${index}`, key],
+      [`GIT_CONFIG_VALUE_${index}`, value],
+    ]),
+  ])
+}
+
+/** Long enough to be one: a very short text would be taken out of everything. */
+function secretsOf(credential: GitCredential | undefined): readonly string[] {
+  if (credential === undefined) return []
+  if (credential.kind === 'token') {
+    const { username, token } = credential
+    return [token, encodeURIComponent(token), basic(username, token)].filter((secret) => secret.length >= 4)
+  }
+  return credential.privateKey.split(/\r?\n/).filter((line) => line.length >= 16 && !line.startsWith('-----'))
+}

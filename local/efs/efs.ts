@@ -1,0 +1,71 @@
+import { join } from 'node:path'
+import type { OnRequest } from '../common/aws-json-server.ts'
+import { createAwsServer } from '../common/aws-server.ts'
+import { createStateFile, readStateFile } from '../ecs/state-file.ts'
+import type { Iam } from '../iam/iam.ts'
+import { type AccessPoint, AccessPoints } from './access-points.ts'
+import { fileSystemsOf, type TemplateResource, templateAccessPoints } from './file-systems.ts'
+import { type Mount, type MountRequest, mount, ownAsRoot } from './mount.ts'
+import { efsOperations } from './operations.ts'
+import { restJson } from './rest-json.ts'
+
+/** What `createEfs` takes. */
+export interface EfsOptions {
+  /** The template's file systems, mount targets and access points; others are passed over. */
+  readonly resources: readonly TemplateResource[]
+  /** Access points are kept in `efs.json` there, files in `efs/<file system>/`. */
+  readonly stateDir: string
+  /** Asked at each mount of a file system that has a policy. */
+  readonly allows: Iam['allows']
+  readonly onRequest?: OnRequest
+  /** An access point is `creating`, and cannot be mounted, this long; default 20 ms. */
+  readonly creatingMs?: number
+  readonly port?: number
+  readonly now?: () => number
+}
+
+/** A running Amazon EFS endpoint. */
+export interface Efs {
+  /** The value for `AWS_ENDPOINT_URL_EFS`. */
+  readonly url: string
+  /** Mounts for a task. Throws `MountRefused`. */
+  mount(request: MountRequest): Promise<Mount>
+  close(): Promise<void>
+}
+
+/** Starts an Amazon EFS endpoint over the template's file systems, which are folders of this machine. */
+export async function createEfs(options: EfsOptions): Promise<Efs> {
+  const { resources, stateDir, creatingMs = 20, now = Date.now } = options
+  const path = join(stateDir, 'efs.json')
+  const kept = ((await readStateFile(path)) as AccessPoint[] | undefined) ?? []
+  const fileSystems = fileSystemsOf(resources)
+  const accessPoints = new AccessPoints(
+    templateAccessPoints(resources),
+    // With a file system that the template no longer has its access points have gone.
+    kept.filter(({ fileSystemId }) => fileSystems.has(fileSystemId)),
+  )
+  const file = createStateFile(path, () => JSON.stringify(accessPoints.made()))
+  const stateOf = ({ createdAt }: AccessPoint) => (now() - createdAt < creatingMs ? 'creating' : 'available')
+  const server = await createAwsServer({
+    service: 'efs',
+    protocol: restJson(efsOperations({ fileSystems, accessPoints, stateOf, now, save: file.save })),
+    onRequest: options.onRequest,
+    port: options.port,
+  })
+  const mounting = {
+    directory: join(stateDir, 'efs'),
+    fileSystem: (id: string) => fileSystems.get(id),
+    accessPoint: (id: string) => accessPoints.find(id),
+    isAvailable: (point: AccessPoint) => stateOf(point) === 'available',
+    allows: options.allows,
+    own: ownAsRoot,
+  }
+  return {
+    url: server.url,
+    mount: (request) => mount(request, mounting),
+    async close() {
+      await server.close()
+      await file.close()
+    },
+  }
+}

@@ -1,0 +1,67 @@
+/** One worker at a time makes or removes what a team's environment consists of. */
+import type { Clock } from '../clock.ts'
+import type { Owner, TeamStore } from './ports.ts'
+import type { TeamEnvironment } from './schema.ts'
+
+/** Milliseconds: longer than a function of the queue may run (28 s), so whoever holds it is alive or it has lapsed. */
+const LEASE_MS = 30_000
+
+export interface LeaseDeps {
+  readonly teams: TeamStore
+  readonly clock: Clock
+  readonly newId: () => string
+}
+
+/** The lease is somebody else's by now, or the environment is another one: nothing more may be done under it. */
+export class LeaseLost extends Error {
+  override readonly name = 'LeaseLost'
+}
+
+export interface Lease {
+  /** The item as this lease's holder has left it. */
+  readonly team: TeamEnvironment
+  /** Writes what was made. @throws LeaseLost */
+  remember(change: (team: TeamEnvironment) => TeamEnvironment): Promise<TeamEnvironment>
+  release(): Promise<void>
+}
+
+/** `begin` says what the item becomes with the lease; undefined: it is not wanted any more. Undefined is answered when it is not to be had. */
+export async function takeLease(
+  owner: Owner,
+  begin: (team: TeamEnvironment) => TeamEnvironment | undefined,
+  { teams, clock, newId }: LeaseDeps,
+): Promise<Lease | undefined> {
+  const holder = newId()
+  let isMine = false
+  const taken = await teams.change(owner.teamId, (current) => {
+    const now = clock.now().getTime()
+    const isFree =
+      current.incarnation === owner.incarnation && (current.lease === undefined || current.lease.until <= now)
+    const begun = isFree ? begin(current) : undefined
+    isMine = begun !== undefined
+    return begun && { ...begun, lease: { holder, until: now + LEASE_MS } }
+  })
+  if (!taken || !isMine) return undefined
+
+  const mine = (current: TeamEnvironment) =>
+    current.incarnation === owner.incarnation && current.lease?.holder === holder
+  return {
+    team: taken,
+    async remember(change) {
+      let isWritten = false
+      const team = await teams.change(owner.teamId, (current) => {
+        isWritten = mine(current)
+        return isWritten ? change(current) : undefined
+      })
+      if (!team || !isWritten) throw new LeaseLost('another worker has taken over')
+      return team
+    },
+    async release() {
+      await teams.change(owner.teamId, (current) => {
+        if (!mine(current)) return undefined
+        const { lease: _, ...free } = current
+        return free
+      })
+    },
+  }
+}

@@ -1,0 +1,129 @@
+/** What a task of a team runs from: its access point, role and task definition, made when first needed and remembered. */
+import type { TeamTaskKind } from '../../contracts/team-resources.ts'
+import type { EnvironmentStore } from '../environments/ports.ts'
+import type { Environment } from '../environments/schema.ts'
+import type { Prepared } from '../environments/tasks.ts'
+import { type Lease, type LeaseDeps, LeaseLost, takeLease } from './lease.ts'
+import { type AccessPoints, NotPossible, type TaskDefinitions, type TeamRoles } from './ports.ts'
+import type { TeamEnvironment } from './schema.ts'
+import { syncIdOf } from './sync-record.ts'
+
+export interface PrepareDeps extends LeaseDeps {
+  readonly environments: EnvironmentStore
+  readonly accessPoints: AccessPoints
+  readonly roles: TeamRoles
+  readonly definitions: TaskDefinitions
+  readonly warn: (message: string, fields: Record<string, unknown>) => void
+}
+
+const later = (reason: string): Prepared => ({ outcome: 'later', reason })
+const refused = (reason: string): Prepared => ({ outcome: 'refused', reason })
+
+/**
+ * What the record's task is run from; costs one read when everything is there. Each step is remembered before the next, and may be
+ * repeated: whoever comes after a worker that died goes on where it was. A task definition of an earlier deployment is replaced.
+ */
+export async function prepareTeamTask(record: Environment, deps: PrepareDeps): Promise<Prepared> {
+  const kind = record.type
+  const team = await deps.teams.get(record.teamId)
+  if (!team) return refused("the team's environment was removed meanwhile")
+  if (!mayStart(record, team)) return refused("the team's environment is being taken down")
+  const ready = isReady(team, kind, deps) ? team : await make(team, kind, deps)
+  if ('outcome' in ready) return ready
+  const waiting = kind === 'agent' ? await waitForRoot(ready, deps) : undefined
+  if (waiting) return waiting
+  const made = ready.definitions[kind]
+  if (!made) throw new Error(`team ${team.teamId} is ready for ${kind} without a task definition`)
+  return { outcome: 'ready', taskDefinition: made.arn, container: deps.definitions.containerOf(kind) }
+}
+
+/** While an environment is removed, the one thing that still runs in it is the task that erases the team's files. */
+const mayStart = (record: Environment, team: TeamEnvironment): boolean =>
+  team.status === 'active' || record.id === syncIdOf(team, 'erase')
+
+const isReady = (team: TeamEnvironment, kind: TeamTaskKind, { definitions }: PrepareDeps): boolean =>
+  team.definitions[kind]?.base === definitions.baseOf(kind)
+
+/** The item with everything of this kind in it, or why it is not there yet. */
+async function make(team: TeamEnvironment, kind: TeamTaskKind, deps: PrepareDeps): Promise<TeamEnvironment | Prepared> {
+  const begin = (current: TeamEnvironment) =>
+    isReady(current, kind, deps) ? undefined : { ...current, begun: [...new Set([...current.begun, kind])] }
+  const lease = await takeLease(team, begin, deps)
+  if (!lease) {
+    const now = await deps.teams.get(team.teamId)
+    return now && isReady(now, kind, deps) ? now : later("the team's environment is being prepared")
+  }
+  try {
+    return await makeUnderLease(lease, kind, deps)
+  } catch (error) {
+    if (error instanceof NotPossible) return refused(error.message)
+    const reason = error instanceof Error ? error.message : String(error)
+    if (!(error instanceof LeaseLost)) deps.warn('Team resources not made yet', { teamId: team.teamId, kind, error })
+    return later(`preparing the team's environment: ${reason}`)
+  } finally {
+    await lease.release()
+  }
+}
+
+async function makeUnderLease(
+  lease: Lease,
+  kind: TeamTaskKind,
+  deps: PrepareDeps,
+): Promise<TeamEnvironment | Prepared> {
+  let { team } = lease
+  let accessPoint = team.accessPoints[kind]
+  if (!accessPoint) {
+    // From here on there may be files that somebody has to erase one day.
+    await deps.teams.setHasFiles(team.teamId, true)
+    const created = await deps.accessPoints.create(kind, team)
+    accessPoint = created
+    team = await lease.remember((current) => ({
+      ...current,
+      accessPoints: { ...current.accessPoints, [kind]: created },
+    }))
+  }
+  const { id, arn } = accessPoint
+  if (!accessPoint.available) {
+    if (!(await deps.accessPoints.isAvailable(id))) return later("EFS is making the team's access point")
+    team = await lease.remember((current) => ({
+      ...current,
+      accessPoints: { ...current.accessPoints, [kind]: { id, arn, available: true } },
+    }))
+  }
+  let role = team.roles[kind]
+  if (!role) {
+    const created = await deps.roles.create(kind, team, arn)
+    role = created
+    team = await lease.remember((current) => ({ ...current, roles: { ...current.roles, [kind]: created } }))
+  }
+  const definition = await deps.definitions.register(kind, team, { accessPointId: id, roleArn: role.arn })
+  team = await lease.remember((current) => ({
+    ...current,
+    definitions: { ...current.definitions, [kind]: definition },
+  }))
+  try {
+    await deps.definitions.deregisterOthers(kind, team, definition.arn)
+  } catch (error) {
+    // They cost nothing, and go with the next replacement or with the team.
+    deps.warn('Old task definitions not deregistered', { teamId: team.teamId, kind, error })
+  }
+  return team
+}
+
+/**
+ * The first to mount must be workspace sync: mounting makes the access point's root with the owner that it names, and what EFS
+ * gives to folders above that root is not documented. The shared files lie below sync's root.
+ */
+async function waitForRoot(team: TeamEnvironment, deps: PrepareDeps): Promise<Prepared | undefined> {
+  if (team.rootMadeAt !== undefined) return undefined
+  const sync = await deps.environments.get({ teamId: team.teamId, id: syncIdOf(team) })
+  if (sync?.startedAt === undefined) {
+    const why = sync?.reason === undefined ? '' : ` (${sync.reason})`
+    return later(`waiting for the team's workspace sync to start${why}`)
+  }
+  const rootMadeAt = sync.startedAt
+  await deps.teams.change(team.teamId, (current) =>
+    current.incarnation === team.incarnation ? { ...current, rootMadeAt } : undefined,
+  )
+  return undefined
+}

@@ -1,0 +1,37 @@
+import fc from 'fast-check'
+import { describe, expect, it } from 'vitest'
+import { MAX_FILE_BYTES, MAX_MESSAGE_PARTS } from '../../../shared/contracts/limits.ts'
+import { MessagePartSchema } from '../../../shared/contracts/link.ts'
+import { joined, partsOf } from '../../../shared/domain/files/parts.ts'
+
+describe('a message in parts', () => {
+  it('is the same again, in whatever order its parts come and however often', () => {
+    fc.assert(
+      fc.property(
+        fc.string({ unit: 'binary', minLength: 1, maxLength: 300 }),
+        fc.integer({ min: 12, max: 60 }),
+        (text, max) => {
+          const parts = partsOf('id', text, max) ?? []
+          for (const part of parts) MessagePartSchema.parse(part)
+          const shuffled = [...parts, ...parts].sort((a, b) => (a.data < b.data ? -1 : 1))
+          expect(joined(shuffled)).toBe(text)
+          expect(joined(parts.slice(1))).toBeUndefined()
+        },
+      ),
+    )
+  })
+
+  it('is not made of parts of two messages', () => {
+    const one = { id: 'a', part: 0, parts: 2, data: 'x' }
+    expect(joined([one, { id: 'a', part: 1, parts: 3, data: 'y' }])).toBeUndefined()
+    expect(joined([one, { id: 'a', part: 2, parts: 2, data: 'y' }])).toBeUndefined()
+    expect(joined([])).toBeUndefined()
+  })
+
+  it('has a bound that the largest file stays below', () => {
+    const worst = JSON.stringify({ ok: true, result: { content: '\u0001'.repeat(MAX_FILE_BYTES) } })
+    const parts = partsOf('id', worst, 28 * 1024)
+    expect(parts?.length).toBeLessThanOrEqual(MAX_MESSAGE_PARTS)
+    expect(partsOf('id', 'x'.repeat(300), 1)).toBeUndefined()
+  })
+})
