@@ -147,9 +147,6 @@ export class Upstream {
     exchange.request?.setTimeout(this.#options.limits.idleBodyMs)
     // A pipe does not pass on that its source was cut: the browser must not take half a body for the whole.
     answer.on('error', () => response.destroy())
-    answer.once('close', () => {
-      if (!answer.complete) response.destroy()
-    })
   }
 
   #onUpgrade(outgoing: ClientRequest, request: IncomingMessage, socket: Duplex): void {
@@ -188,7 +185,6 @@ export class Upstream {
         bytes += piece.length
         if (bytes > limits.refusalBodyBytes) answer.destroy()
       })
-      answer.on('error', () => socket.destroy())
       answer.once('close', () => {
         if (!answer.complete) socket.destroy()
       })

@@ -46,7 +46,10 @@ export async function startTask(handle: (request: IncomingMessage, response: Ser
       socket.end('HTTP/1.1 403 Forbidden\r\nset-cookie: a=1; Domain=preview.example\r\ncontent-length: 2\r\n\r\nno')
       return
     }
-    sockets.handleUpgrade(incoming, socket, head, (client) => client.on('message', (data) => client.send(String(data))))
+    sockets.handleUpgrade(incoming, socket, head, (client) => {
+      client.on('message', (data) => client.send(String(data)))
+      sockets.emit('connection', client, incoming)
+    })
   })
   const port = await listening(server)
   const close = () => {

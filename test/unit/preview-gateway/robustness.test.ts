@@ -283,7 +283,7 @@ describe('a task that', () => {
 
   it('sends a reason phrase that cannot be written is passed without it', async () => {
     const { ask, headers } = await startBare((_, socket) =>
-      socket.end(`HTTP/1.1 200 \u00ff\u00fe\r\ncontent-length: 2\r\n\r\nok`),
+      socket.end(`HTTP/1.1 200 \u0001\u00ff\r\ncontent-length: 2\r\n\r\nok`),
     )
     expect((await ask('/', { headers })).body).toBe('ok')
   })
