@@ -1,6 +1,7 @@
 /** The agents' operations on real stores, with a team of its own, a profile, flags and an `ssh` backend that tests set. */
 import { createEnvironmentStore } from '../../shared/adapters/dynamodb/environment-store.ts'
 import { createLedgerStore } from '../../shared/adapters/dynamodb/ledger-store.ts'
+import { createTeamStore } from '../../shared/adapters/dynamodb/team-store.ts'
 import { SpawnAgentBodySchema } from '../../shared/contracts/agents.ts'
 import type { Work } from '../../shared/contracts/work.ts'
 import type { SshBackend } from '../../shared/domain/agents/backend-port.ts'
@@ -38,6 +39,8 @@ export function agentsOf(tables: Awaited<ReturnType<typeof startTables>>, ssh: P
   const deps = {
     environments: createEnvironmentStore(tables.client, 'environments'),
     ledger: createLedgerStore(tables.client, 'environments'),
+    teams: createTeamStore(tables.client, 'environments'),
+    allowLoopbackRepositories: false,
     ssh: new Proxy(noSsh, { get: (target, method) => Reflect.get(method in ssh ? ssh : target, method) }),
     flagsOf: async () => state.flags,
     profiles: { of: async () => state.profile },

@@ -1,6 +1,6 @@
 /** Records and moments for tests: a fixed clock, a record as a spawn leaves it. */
 import type { Change, EnvironmentStore } from '../../shared/domain/environments/ports.ts'
-import type { Environment } from '../../shared/domain/environments/schema.ts'
+import type { AgentEnvironment, Environment, SyncEnvironment } from '../../shared/domain/environments/schema.ts'
 import { applyEvent, type EnvironmentEvent } from '../../shared/domain/environments/state-machine.ts'
 import type { DescribedTask } from '../../shared/domain/environments/tasks.ts'
 
@@ -8,7 +8,7 @@ export const NOW = new Date('2026-01-02T03:04:05.000Z')
 export const fixedClock = { now: () => NOW }
 export const TASK_ARN = 'arn:aws:ecs:us-east-1:000000000000:task/covibes/0123456789abcdef0123456789abcdef'
 
-export function environment(fields: Partial<Environment> = {}): Environment {
+export function environment(fields: Partial<AgentEnvironment> = {}): AgentEnvironment {
   return {
     teamId: 'team-1',
     id: '0198c0de-0000-7000-8000-000000000001',
@@ -27,6 +27,20 @@ export function environment(fields: Partial<Environment> = {}): Environment {
     size: { cpu: 1024, memory: 2048 },
     slot: 0,
     correlationId: 'correlation-1',
+    ...fields,
+  }
+}
+
+/** Workspace sync's, as the first start of the team leaves it. */
+export function syncEnvironment(fields: Partial<SyncEnvironment> = {}): SyncEnvironment {
+  const { agent: _agent, slot: _slot, ...common } = environment()
+  return {
+    ...common,
+    id: '0198c0de-0000-5000-8000-000000000002',
+    type: 'sync',
+    name: 'covibes_sync_team-1',
+    sync: { purpose: 'sync' },
+    size: { cpu: 256, memory: 512 },
     ...fields,
   }
 }

@@ -10,7 +10,7 @@ import type {
   TaskStopper,
 } from '../../shared/domain/environments/tasks.ts'
 
-export const RUN_FAULTS = ['none', 'refused', 'refused-for-good', 'no-answer', 'answer-lost'] as const
+export const RUN_FAULTS = ['none', 'refused', 'refused-for-good', 'too-early', 'no-answer', 'answer-lost'] as const
 export type RunFault = (typeof RUN_FAULTS)[number]
 
 export class SimulatedEcs implements TaskRunner, TaskStopper, TaskReader {
@@ -19,17 +19,23 @@ export class SimulatedEcs implements TaskRunner, TaskStopper, TaskReader {
   readonly events: DescribedTask[] = []
   runFaults: RunFault[] = []
   stopFails = 0
+  /** When tasks start. */
+  now = () => new Date('2026-01-02T03:04:06.000Z')
+  /** Definition that each task was run from. */
+  readonly definitionOf = new Map<string, string>()
   readonly #byToken = new Map<string, string>()
 
-  async run({ clientToken, startedBy }: Parameters<TaskRunner['run']>[0]): Promise<TaskStarted> {
+  async run({ clientToken, startedBy, taskDefinition }: Parameters<TaskRunner['run']>[0]): Promise<TaskStarted> {
     const fault = this.runFaults.shift() ?? 'none'
     if (fault === 'no-answer') return { outcome: 'unclear', reason: 'timed out' }
     if (fault === 'refused') return { outcome: 'refused', reason: 'Capacity is unavailable at this time', retry: true }
     if (fault === 'refused-for-good') return { outcome: 'refused', reason: 'InvalidParameterException', retry: false }
+    if (fault === 'too-early') return { outcome: 'too-early', reason: 'ECS was unable to assume the role' }
     let arn = this.#byToken.get(clientToken)
     if (!arn) {
       arn = `task-${this.#byToken.size + 1}`
       this.#byToken.set(clientToken, arn)
+      this.definitionOf.set(arn, taskDefinition)
       this.#becomes({ arn, version: 1, lastStatus: 'PROVISIONING', desiredStatus: 'RUNNING', startedBy })
     }
     return fault === 'answer-lost' ? { outcome: 'unclear', reason: 'timed out' } : { outcome: 'accepted', taskArn: arn }
@@ -62,7 +68,7 @@ export class SimulatedEcs implements TaskRunner, TaskStopper, TaskReader {
           ...task,
           version: task.version + 1,
           lastStatus: 'RUNNING',
-          startedAt: '2026-01-02T03:04:06.000Z',
+          startedAt: this.now().toISOString(),
         })
   }
 
@@ -71,6 +77,13 @@ export class SimulatedEcs implements TaskRunner, TaskStopper, TaskReader {
     const running = [...this.tasks.values()].filter(({ lastStatus }) => lastStatus === 'RUNNING')
     const task = running[n % Math.max(running.length, 1)]
     if (task) this.#end(task, { stopCode: 'EssentialContainerExited', container: { exitCode } })
+  }
+
+  /** The program of a task ends by itself. */
+  exitOf(arn: string, exitCode: number): void {
+    const task = this.tasks.get(arn)
+    if (task?.lastStatus === 'RUNNING')
+      this.#end(task, { stopCode: 'EssentialContainerExited', container: { exitCode } })
   }
 
   /** As ECS does about an hour after the end. */

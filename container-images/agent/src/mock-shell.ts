@@ -10,12 +10,15 @@ export type MockShellPorts = {
 
 /** Most bytes one `flood` prints. */
 export const MAX_FLOOD_BYTES = 1024 * 1024 * 1024
+/** Most memory one `memory` takes: Fargate's largest task has 120 GB, ours less. */
+const MAX_HELD_MIB = 32 * 1024
 const FLOOD_LINE_BYTES = 64
 const HELP = `exit [N]         end with code N
 sleep SECONDS    wait
 flood BYTES      print that many bytes of numbered lines
 clock COUNT MS   print the time (ms since the epoch) COUNT times, MS apart
 write PATH TEXT  write a file in the workspace
+memory MIB       hold that much memory until the end
 help             this
 Join commands with ";". Ctrl-C interrupts, Ctrl-D ends.
 `
@@ -56,6 +59,7 @@ function pause(ms: number, abort: AbortSignal): Promise<void> {
 /** The commands of the `mock` agent. */
 export class MockShell {
   readonly #ports: MockShellPorts
+  readonly #held: Buffer[] = []
 
   constructor(ports: MockShellPorts) {
     this.#ports = ports
@@ -94,6 +98,9 @@ export class MockShell {
       case 'write':
         await this.#write(words[0] ?? '', command.replace(/^write\s+\S+\s?/, ''))
         return undefined
+      case 'memory':
+        await this.#hold(Number(words[0]), abort)
+        return undefined
       case 'help':
         await print(HELP)
         return undefined
@@ -126,6 +133,17 @@ export class MockShell {
       await this.#ports.print(`clock ${Date.now()}\n`)
       await pause(everyMs, abort)
     }
+  }
+
+  async #hold(mebibytes: number, abort: AbortSignal): Promise<void> {
+    if (!Number.isInteger(mebibytes) || mebibytes < 0 || mebibytes > MAX_HELD_MIB)
+      return this.#ports.print(`memory: give MiB from 0 to ${MAX_HELD_MIB}\n`)
+    for (let held = 0; held < mebibytes && !abort.aborted; held++) {
+      // Filled, because memory that was never written to is not there yet.
+      this.#held.push(Buffer.alloc(1024 * 1024, 1))
+      if (held % 64 === 0) await pause(1, abort)
+    }
+    await this.#ports.print(`holding ${this.#held.length} MiB\n`)
   }
 
   async #write(name: string, text: string): Promise<void> {

@@ -14,8 +14,6 @@ export type Timings = LinkTimings & {
   readonly stopGraceMs: number
   /** From SIGTERM to the container's own end, below ECS's SIGKILL. */
   readonly stopDeadlineMs: number
-  /** For `git clone`. */
-  readonly cloneMs: number
   /**
    * The least reorder window of typed input: handlers that jitter by 100 ms, and a fifth as a reserve. A key reaches the program
    * at most this much later than over a path without jitter, while nothing takes longer than that (input-order.ts).
@@ -31,6 +29,5 @@ export const TIMINGS: Timings = {
   drainMs: 10_000,
   stopGraceMs: 20_000,
   stopDeadlineMs: (STOP_TIMEOUT_SECONDS - 2) * 1000,
-  cloneMs: 5 * 60_000,
   inputWindowMs: 120,
 }

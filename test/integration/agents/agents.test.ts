@@ -1,4 +1,5 @@
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
+import { createEnvironmentStore } from '../../../shared/adapters/dynamodb/environment-store.ts'
 import { type AgentView, AgentViewSchema } from '../../../shared/contracts/agents.ts'
 import { containerAction } from '../../../shared/domain/agents/container-action.ts'
 import { deleteAgent, deleteAllAgents, stopAgent } from '../../../shared/domain/agents/end.ts'
@@ -6,6 +7,8 @@ import { getAgent, listAgents } from '../../../shared/domain/agents/read.ts'
 import { sendInput } from '../../../shared/domain/agents/terminal.ts'
 import { agentView } from '../../../shared/domain/agents/view.ts'
 import { observeTask } from '../../../shared/domain/environments/operations.ts'
+import type { SyncEnvironment } from '../../../shared/domain/environments/schema.ts'
+import { deleteTeamEnvironment } from '../../../shared/domain/teams/operations.ts'
 import { agentsOf } from '../../support/agents.ts'
 import { observed, sendTo, TASK_ARN } from '../../support/environments.ts'
 import { startTables } from '../../support/local-tables.ts'
@@ -18,6 +21,11 @@ afterAll(() => tables.close())
 
 const team = (ssh?: Parameters<typeof agentsOf>[1]) => agentsOf(tables, ssh)
 const page = { limit: 50 }
+async function syncOf(teamId: string): Promise<SyncEnvironment> {
+  const { records } = await createEnvironmentStore(tables.client, 'environments').listByTeam(teamId, 'sync', page)
+  if (!records[0]) throw new Error('the team has no workspace sync')
+  return records[0]
+}
 
 describe('spawn', () => {
   it('commits record, entry and event, and leaves the start to the queue', async () => {
@@ -26,11 +34,15 @@ describe('spawn', () => {
     expect(record).toMatchObject({ status: 'requested', backend: 'docker', slot: expect.any(Number) })
     expect(record.agent).toEqual({ agentType: 'code-writer', agentName: expect.any(String), task: 'build it' })
     expect(record.name).toBe(`covibes_agent_${teamId}_${record.id}`)
+    const start = { kind: 'start-environment', teamId, generation: 1, correlationId: 'c-1', repeat: 0, waits: 0 }
+    const sync = await syncOf(teamId)
+    // Workspace sync of the team first: the agent works in what it makes.
     expect(work).toEqual([
-      { kind: 'start-environment', teamId, environmentId: record.id, generation: 1, correlationId: 'c-1', repeat: 0 },
+      { ...start, environmentId: sync.id },
+      { ...start, environmentId: record.id },
     ])
     expect(events()).toEqual(['agent-spawned'])
-    expect(published[0]?.event?.[1]).toEqual({ agent: agentView(record) })
+    expect(published.find(({ event }) => event)?.event?.[1]).toEqual({ agent: agentView(record) })
     expect(AgentViewSchema.parse(agentView(record))).toMatchObject({ status: 'starting', userName: 'user-1' })
   })
 
@@ -39,7 +51,7 @@ describe('spawn', () => {
     state.queueFails = true
     const { record } = await spawn()
     expect(await deps.environments.get(record)).toBeDefined()
-    expect(warnings).toEqual(['Start not queued, left to the reconciler'])
+    expect(new Set(warnings)).toEqual(new Set(['Start not queued, left to the reconciler']))
   })
 
   it('refuses another team, another repository, and what is larger than the team may have', async () => {
@@ -68,12 +80,41 @@ describe('spawn', () => {
     expect((await spawn({ repositoryUrl: 'https://git.example/a' })).record.repositoryUrl).toBe('https://git.example/a')
   })
 
+  it('makes the team’s environment once, with one workspace sync, and wakes it when it has ended', async () => {
+    const { spawn, teamId, deps, work, member } = team()
+    await Promise.all([spawn(), spawn(), spawn()])
+    const sync = await syncOf(teamId)
+    expect((await deps.environments.listByTeam(teamId, 'sync', page)).records).toHaveLength(1)
+    expect(await deps.teams.get(teamId)).toMatchObject({ status: 'active', repositoryUrl: null })
+    const startsOfSync = () => work.filter((each) => 'environmentId' in each && each.environmentId === sync.id)
+    expect(startsOfSync()).toHaveLength(1)
+    await sendTo(deps.environments, sync, { type: 'stop-ordered', reason: 'nobody uses it' })
+    const { record } = await spawn()
+    expect(await syncOf(teamId)).toMatchObject({ status: 'requested', generation: 2 })
+    await sendTo(deps.environments, { ...sync, generation: 2 }, { type: 'stop-ordered', reason: 'nobody uses it' })
+    await stopAgent(record.id, member, 'c', deps)
+    await containerAction({ containerId: record.id, action: 'start' }, member, 'c', deps)
+    expect(await syncOf(teamId)).toMatchObject({ status: 'requested', generation: 3 })
+  })
+
+  it('refuses a repository that cannot be used, and a team whose environment is being taken down', async () => {
+    const { spawn, deps, member } = team()
+    await expect(spawn({ repositoryUrl: 'https://169.254.169.254/latest' })).rejects.toMatchObject({
+      code: 'BAD_REQUEST',
+      details: [{ field: 'repositoryUrl' }],
+    })
+    await spawn()
+    const by = { userId: member.userId, userName: 'Ann' }
+    await deleteTeamEnvironment({ teamId: member.teamId, by, correlationId: 'c' }, deps)
+    await expect(spawn()).rejects.toMatchObject({ code: 'CONFLICT', message: expect.stringContaining('taken down') })
+  })
+
   it('is one agent for one Idempotency-Key of one member', async () => {
     const { spawn, work, member, deps } = team()
     const body = { task: 'a task to do' }
     const [a, b] = await Promise.all([spawn(body, 'key'), spawn(body, 'key')])
     expect(b.record.id).toBe(a.record.id)
-    expect(work).toHaveLength(1)
+    expect(work.filter((each) => 'environmentId' in each && each.environmentId === a.record.id)).toHaveLength(1)
     await expect(spawn({ task: 'another task' }, 'key')).rejects.toMatchObject({ code: 'IDEMPOTENCY_KEY_REUSED' })
     const other = await spawn(body, 'key', { ...member, userId: 'user-2' })
     expect(other.record.id).not.toBe(a.record.id)

@@ -1,11 +1,12 @@
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
+import { createChatStore } from '../../../shared/adapters/dynamodb/chat-store.ts'
 import { createEnvironmentStore } from '../../../shared/adapters/dynamodb/environment-store.ts'
 import { createLedgerStore } from '../../../shared/adapters/dynamodb/ledger-store.ts'
 import { OUTBOX_SHARDS } from '../../../shared/contracts/tables.ts'
 import type { EnvironmentStore } from '../../../shared/domain/environments/ports.ts'
-import type { Environment } from '../../../shared/domain/environments/schema.ts'
+import type { AgentEnvironment, Environment } from '../../../shared/domain/environments/schema.ts'
 import { applyEvent } from '../../../shared/domain/environments/state-machine.ts'
-import { environment, NOW, observed, sendTo, spawnEntry } from '../../support/environments.ts'
+import { environment, NOW, observed, sendTo, spawnEntry, syncEnvironment } from '../../support/environments.ts'
 import { startTables } from '../../support/local-tables.ts'
 
 let tables: Awaited<ReturnType<typeof startTables>>
@@ -20,10 +21,10 @@ afterAll(() => tables.close())
 
 let teams = 0
 const newTeam = () => `team-${++teams}`
-const numbered = (teamId: string, n: number, fields: Partial<Environment> = {}) =>
+const numbered = (teamId: string, n: number, fields: Partial<AgentEnvironment> = {}) =>
   environment({ teamId, id: `0198c0de-0000-7000-8000-${String(n).padStart(12, '0')}`, ...fields })
 
-async function created(record: Environment, slots?: number): Promise<Environment> {
+async function created(record: AgentEnvironment, slots?: number): Promise<AgentEnvironment> {
   const { slot: _, ...free } = record
   const result = await store.create({ record: free, entry: spawnEntry, ...(slots === undefined ? {} : { slots }) })
   if (result.outcome !== 'created') throw new Error(result.outcome)
@@ -92,7 +93,8 @@ describe('records and ledger', () => {
 describe('slots', () => {
   it('are leases: never more live records than slots, each given back by its end', async () => {
     const teamId = newTeam()
-    const { slot: _, ...free } = environment()
+    const { slot: _, ...rest } = environment()
+    const free: AgentEnvironment = rest
     const spawn = (n: number) =>
       store.create({ record: { ...free, teamId, id: numbered(teamId, n).id }, entry: spawnEntry, slots: 3 })
     const results = await Promise.all(Array.from({ length: 8 }, (_, n) => spawn(n)))
@@ -112,6 +114,29 @@ describe('slots', () => {
     for (let n = 0; n < 3; n++) await created(numbered(teamId, n), 3)
     const { slot: _, ...free } = numbered(teamId, 9)
     expect(await store.create({ record: free, entry: spawnEntry, slots: 2 })).toEqual({ outcome: 'no-slot' })
+  })
+})
+
+describe('ids that are derived', () => {
+  it('make one record however often it is created', async () => {
+    const teamId = newTeam()
+    const create = () => store.create({ record: syncEnvironment({ teamId }), entry: spawnEntry })
+    const results = await Promise.all([create(), create(), create()])
+    expect(results.map(({ outcome }) => outcome).sort()).toEqual(['created', 'exists', 'exists'])
+    for (const result of results) if ('record' in result) expect(result.record.teamId).toBe(teamId)
+    expect(await ledger.readAfter(teamId, 0, 10)).toHaveLength(1)
+  })
+})
+
+describe('what workspace sync says', () => {
+  it('is in the ledger as a chat message and, under the same sequence, in the chat’s history', async () => {
+    const record = syncEnvironment({ teamId: newTeam(), status: 'running' })
+    await store.create({ record, entry: spawnEntry })
+    await sendTo(store, record, { type: 'sync-reported', report: { state: 'failed', detail: 'no space' } })
+    const [, entry] = await ledger.readAfter(record.teamId, 0, 10)
+    expect(entry).toMatchObject({ sequence: 2, event: ['chat-message', { userName: 'Workspace sync' }] })
+    const chat = await createChatStore(tables.client, 'environments').upTo(record.teamId, 2, 10)
+    expect(chat).toEqual([entry?.event?.[1]])
   })
 })
 
@@ -149,6 +174,16 @@ describe('lists', () => {
     } while (cursor)
     expect(ids).toEqual(Array.from({ length: 25 }, (_, n) => numbered(teamId, 24 - n).id))
     await expect(store.listByTeam(teamId, 'agent', { limit: 10, cursor: 'bm9uc2Vuc2U' })).rejects.toThrow('cursor')
+  })
+
+  it('of one type or of all', async () => {
+    const teamId = newTeam()
+    await created(numbered(teamId, 1))
+    await store.create({ record: syncEnvironment({ teamId }), entry: spawnEntry })
+    const types = async (page: Promise<{ records: Environment[] }>) => (await page).records.map(({ type }) => type)
+    expect(await types(store.listByTeam(teamId, 'sync', { limit: 10 }))).toEqual(['sync'])
+    expect(await types(store.listByTeam(teamId, 'agent', { limit: 10 }))).toEqual(['agent'])
+    expect((await types(store.listAllOfTeam(teamId, { limit: 10 }))).sort()).toEqual(['agent', 'sync'])
   })
 
   it('page all records of a status', async () => {

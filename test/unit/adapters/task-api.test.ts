@@ -1,4 +1,5 @@
 import {
+  ClientException,
   ConflictException,
   DescribeTasksCommand,
   ECSClient,
@@ -17,8 +18,6 @@ beforeEach(() => ecs.reset())
 
 const runner = createTaskRunner({
   CLUSTER_ARN: 'cluster',
-  AGENT_TASK_DEFINITION: 'family:1',
-  AGENT_CONTAINER: 'agent',
   TASK_SUBNETS: ['subnet-1'],
   TASK_SECURITY_GROUPS: ['sg-1'],
   TASK_PUBLIC_IP: 'ENABLED',
@@ -27,6 +26,8 @@ const runner = createTaskRunner({
 const start = {
   clientToken: 'record-1-1',
   startedBy: 'team/record/1',
+  taskDefinition: 'family:1',
+  container: 'agent',
   size: { cpu: 1024, memory: 2048 },
   environment: { COVIBES_ENVIRONMENT: 'team/record/1' },
 }
@@ -40,6 +41,7 @@ describe('RunTask', () => {
       clientToken: 'record-1-1',
       startedBy: 'team/record/1',
       count: 1,
+      taskDefinition: 'family:1',
       overrides: {
         cpu: '1024',
         memory: '2048',
@@ -65,6 +67,18 @@ describe('RunTask', () => {
       'a fault of ECS',
       new ServerException({ message: 'oops', $metadata: { httpStatusCode: 500 } }),
       { outcome: 'unclear' },
+    ],
+    [
+      'a role that ECS does not see yet',
+      new ClientException(
+        failure({ message: "ECS was unable to assume the role 'arn' that was provided for this task." }),
+      ),
+      { outcome: 'too-early' },
+    ],
+    [
+      'a definition that was replaced meanwhile',
+      new ClientException(failure({ message: 'TaskDefinition is inactive' })),
+      { outcome: 'too-early' },
     ],
     ['no answer', new Error('socket hang up'), { outcome: 'unclear' }],
   ])('tells %s by what it says of the task', async (_, error, expected) => {

@@ -3,9 +3,9 @@ import { readFile, rmdir } from 'node:fs/promises'
 import path from 'node:path'
 import { afterEach, describe, expect, it } from 'vitest'
 import { floodText } from '../../../container-images/agent/src/mock-shell.ts'
+import { FakeControlPlane, type FakeControlPlaneOptions, type Welcome } from '../common/fake-control-plane.ts'
 import { command, makeSettings, onTerminal, removeDirectories, startAgent } from './agent-fixture.ts'
 import { type AgentProcess, startAgentProcess } from './agent-process.ts'
-import { FakeControlPlane, type FakeControlPlaneOptions, type Welcome } from '../common/fake-control-plane.ts'
 
 let plane: FakeControlPlane
 let running: AgentProcess | undefined

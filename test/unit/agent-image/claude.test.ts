@@ -4,8 +4,8 @@ import path from 'node:path'
 import { afterEach, beforeEach, describe, expect, it } from 'vitest'
 import { ForeignClaudeHome, prepareClaudeHome } from '../../../container-images/agent/src/claude-cli.ts'
 import { createScriptedModel, type ScriptedModel } from '../../../local/scripted-model/server.ts'
-import { makeDirectory, makeSettings, removeDirectories, startAgent } from './agent-fixture.ts'
 import { FakeControlPlane } from '../common/fake-control-plane.ts'
+import { makeDirectory, makeSettings, removeDirectories, startAgent } from './agent-fixture.ts'
 
 const KEY = 'sk-team-0123456789abcdefghij'
 let model: ScriptedModel

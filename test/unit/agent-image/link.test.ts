@@ -1,6 +1,6 @@
 import { afterEach, describe, expect, it } from 'vitest'
-import { command, QUICK, removeDirectories, startAgent } from './agent-fixture.ts'
 import { FakeControlPlane } from '../common/fake-control-plane.ts'
+import { command, QUICK, removeDirectories, startAgent } from './agent-fixture.ts'
 
 let plane: FakeControlPlane
 afterEach(async () => {

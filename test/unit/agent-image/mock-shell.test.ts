@@ -39,13 +39,23 @@ describe('the mock agent’s commands', () => {
     expect(printed).not.toContain('never')
   })
 
-  it.each(['exit 256', 'exit x', 'sleep', 'sleep -1', 'flood', 'flood 1e99', 'write', 'write ../x y', 'write . y'])(
-    '%s is refused with words, and the shell goes on',
-    async (line) => {
-      expect(await run(`${line}; after`)).toBeUndefined()
-      expect(printed).toMatch(/^(exit|sleep|flood|write): [\s\S]*you said: after\n$/)
-    },
-  )
+  it.each([
+    'exit 256',
+    'exit x',
+    'sleep',
+    'sleep -1',
+    'flood',
+    'flood 1e99',
+    'write',
+    'write ../x y',
+    'write . y',
+    'memory',
+    'memory -1',
+    'memory 1e9',
+  ])('%s is refused with words, and the shell goes on', async (line) => {
+    expect(await run(`${line}; after`)).toBeUndefined()
+    expect(printed).toMatch(/^(exit|sleep|flood|write|memory): [\s\S]*you said: after\n$/)
+  })
 
   it('says back what it does not know, and lists what it knows', async () => {
     await run('what now; help')
@@ -58,6 +68,13 @@ describe('the mock agent’s commands', () => {
     expect(printed).toBe('wrote a/b.txt\n')
     await run('write a/b.txt/c x')
     expect(printed).toContain('write: ')
+  })
+
+  it('holds memory', async () => {
+    const before = process.memoryUsage().external
+    await run('memory 8; memory 8')
+    expect(printed).toBe('holding 8 MiB\nholding 16 MiB\n')
+    expect(process.memoryUsage().external - before).toBeGreaterThan(15 * 1024 * 1024)
   })
 
   it.each([0, 1, 5, 63, 64, 65, 100, 64 * 256, 64 * 256 + 1, 100_003])('floods exactly %i bytes', async (bytes) => {

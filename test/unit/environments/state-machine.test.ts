@@ -1,8 +1,10 @@
 import { describe, expect, it } from 'vitest'
-import { type Status, StatusSchema } from '../../../shared/domain/environments/schema.ts'
-import { applyEvent, type EnvironmentEvent } from '../../../shared/domain/environments/state-machine.ts'
+import type { SyncReport } from '../../../shared/contracts/link.ts'
+import { type ChatMessage, ChatMessageSchema } from '../../../shared/contracts/socket-events.ts'
+import { type Environment, type Status, StatusSchema } from '../../../shared/domain/environments/schema.ts'
+import { applyEvent, type EnvironmentEvent, HELD_OUT_MS } from '../../../shared/domain/environments/state-machine.ts'
 import { agentViewStatus, canMove, isFinal, TRANSITIONS } from '../../../shared/domain/environments/transitions.ts'
-import { after, environment, NOW, observed, TASK_ARN } from '../../support/environments.ts'
+import { after, environment, NOW, observed, syncEnvironment, TASK_ARN } from '../../support/environments.ts'
 
 const moment = { now: NOW, correlationId: 'c' }
 const member = { userId: 'user-2' }
@@ -18,6 +20,7 @@ const stopped = observed({
 const EVENTS: Readonly<Record<string, EnvironmentEvent>> = {
   'start-claimed': { type: 'start-claimed', ticketHash: 'hash' },
   'task-accepted': { type: 'task-accepted', taskArn: TASK_ARN },
+  'start-delayed': { type: 'start-delayed', reason: 'the role is being made' },
   'start-refused, final': { type: 'start-refused', attempt: 1, reason: 'no', retry: false },
   'start-refused, again': { type: 'start-refused', attempt: 1, reason: 'full', retry: true },
   'start-abandoned': { type: 'start-abandoned', reason: 'silence' },
@@ -38,6 +41,10 @@ const EVENTS: Readonly<Record<string, EnvironmentEvent>> = {
   'stop-requested': { type: 'stop-requested', member },
   'delete-requested': { type: 'delete-requested', member },
   'restart-requested': { type: 'restart-requested', member, slots: 3 },
+  'stop-ordered': { type: 'stop-ordered', reason: 'nobody uses it' },
+  'start-ordered': { type: 'start-ordered' },
+  'delete-ordered': { type: 'delete-ordered', reason: 'the team is gone' },
+  'sync-reported': { type: 'sync-reported', report: { state: 'synced' } },
   'stop-failed': { type: 'stop-failed', reason: 'throttled' },
   'ticket-used': { type: 'ticket-used', keyHash: 'key' },
   'exit-reported': { type: 'exit-reported', exit: { exitCode: 0 } },
@@ -57,21 +64,25 @@ const MOVES: Readonly<Record<string, Partial<Record<Status, Status>>>> = {
   'stop-requested': { requested: 'killed', starting: 'stopping', running: 'stopping' },
   'restart-requested': { running: 'stopping' },
   'delete-requested': { requested: 'killed', starting: 'stopping', running: 'stopping' },
+  'stop-ordered': { requested: 'killed', starting: 'stopping', running: 'stopping' },
+  'delete-ordered': { requested: 'killed', starting: 'stopping', running: 'stopping' },
 }
+const DELETES = ['delete-requested', 'delete-ordered']
 
 describe('every status × every event', () => {
   for (const status of StatusSchema.options) {
     for (const [name, event] of Object.entries(EVENTS)) {
       it(`${status} × ${name}`, () => {
         const change = applyEvent(environment({ status }), event, moment)
-        if (isFinal(status) && name === 'restart-requested') {
-          expect(change).toMatchObject({ slots: 3, next: { status: 'requested', generation: 2, attempt: 1 } })
+        if (isFinal(status) && (name === 'restart-requested' || name === 'start-ordered')) {
+          expect(change).toMatchObject({ next: { status: 'requested', generation: 2, attempt: 1 } })
+          expect(change?.slots).toBe(name === 'restart-requested' ? 3 : undefined)
           expect(change?.entry.event).toMatchObject(['agent-status', { status: 'starting' }])
           return
         }
         if (isFinal(status)) {
           // Apart from its next generation, a final record only ever goes.
-          expect(change?.remove ?? false).toBe(name === 'delete-requested')
+          expect(change?.remove ?? false).toBe(DELETES.includes(name))
           expect(change?.next.status ?? status).toBe(status)
           return
         }
@@ -82,7 +93,7 @@ describe('every status × every event', () => {
         expect(change.next.revision).toBe(2)
         expect(change.next.slot === undefined).toBe(isFinal(to))
         const told = agentViewStatus(to) !== agentViewStatus(status)
-        const expected = name === 'delete-requested' ? 'agent-deleted' : told ? 'agent-status' : undefined
+        const expected = DELETES.includes(name) ? 'agent-deleted' : told ? 'agent-status' : undefined
         expect(change.entry.event?.[0]).toBe(expected)
       })
     }
@@ -201,5 +212,104 @@ describe('restarting', () => {
 
   it('a restart that comes after a stop is what counts', () => {
     expect(after(running, { type: 'stop-requested', member }, restart, killed)).toMatchObject({ generation: 2 })
+  })
+})
+
+describe('what the control plane orders', () => {
+  const sync = syncEnvironment({ status: 'running', task: { arn: TASK_ARN, version: 5 } })
+  const idle: EnvironmentEvent = { type: 'stop-ordered', reason: 'nobody uses it' }
+  const killed: EnvironmentEvent = { type: 'task-observed', task: { ...stopped, stopCode: 'UserInitiated' } }
+  const crashed: EnvironmentEvent = { type: 'task-observed', task: { ...stopped, container: { exitCode: 3 } } }
+  const begin: EnvironmentEvent = { type: 'start-ordered' }
+
+  it('a stop keeps its reason, and is the control plane’s in the ledger', () => {
+    const change = applyEvent(sync, idle, moment)
+    expect(change).toMatchObject({ next: { status: 'stopping' }, entry: { actor: { kind: 'control-plane' } } })
+    expect(after(sync, idle, killed)).toMatchObject({ status: 'killed', reason: 'nobody uses it' })
+    expect(after(sync, idle, { type: 'task-vanished', reason: 'gone' })).toMatchObject({ reason: 'nobody uses it' })
+    expect(after(syncEnvironment(), idle)).toMatchObject({ status: 'killed', reason: 'nobody uses it' })
+  })
+
+  it('a stop does not undo a member’s restart, and a member’s restart undoes a stop', () => {
+    const restart: EnvironmentEvent = { type: 'restart-requested', member }
+    expect(after(sync, restart, idle, killed)).toMatchObject({ status: 'requested', generation: 2 })
+    expect(after(sync, idle, restart, killed)).toMatchObject({ status: 'requested', generation: 2 })
+  })
+
+  it('starts of what has failed are counted until one holds out or a member restarts; the reason stays until it runs', () => {
+    const failed = after(sync, crashed)
+    expect(failed).toMatchObject({ status: 'failed', reason: 'exit code 3' })
+    const again = after(failed, begin)
+    expect(again).toMatchObject({
+      restarts: 1,
+      reason: 'started again after: exit code 3',
+      requestedAt: NOW.toISOString(),
+    })
+    const run: EnvironmentEvent[] = [
+      { type: 'start-claimed', ticketHash: 'h' },
+      { type: 'task-observed', task: observed({ arn: 'next', version: 1 }) },
+    ]
+    const running = after(again, ...run)
+    expect(running).toMatchObject({ status: 'running', restarts: 1 })
+    expect(running.reason).toBeUndefined()
+    const end: EnvironmentEvent = {
+      type: 'task-observed',
+      task: { ...stopped, arn: 'next', container: { exitCode: 3 } },
+    }
+    expect(after(running, end)).toMatchObject({ status: 'failed', restarts: 1 })
+    const later = new Date(NOW.getTime() + HELD_OUT_MS)
+    expect(applyEvent(running, end, { ...moment, now: later })?.next).not.toHaveProperty('restarts')
+    expect(after(running, end, { type: 'restart-requested', member })).not.toHaveProperty('restarts')
+  })
+
+  it('a start that waits says for what, once', () => {
+    const wait: EnvironmentEvent = { type: 'start-delayed', reason: 'for the access point' }
+    const waiting = after(syncEnvironment(), wait)
+    expect(waiting).toMatchObject({ status: 'requested', reason: 'for the access point' })
+    expect(applyEvent(waiting, wait, moment)).toBeUndefined()
+  })
+})
+
+describe('reports of workspace sync', () => {
+  const running = syncEnvironment({ status: 'running', task: { arn: TASK_ARN, version: 5 } })
+  const at = (minutes: number) => ({ ...moment, now: new Date(NOW.getTime() + minutes * 60_000) })
+  const says = (record: Environment, report: SyncReport, minutes = 0) => {
+    const change = applyEvent(record, { type: 'sync-reported', report }, at(minutes))
+    return { record: change?.next ?? record, said: change?.entry.event?.[1] as ChatMessage | undefined, change }
+  }
+
+  it('are kept with their time; one that says the same again changes nothing', () => {
+    const { record, said } = says(running, { state: 'synced', commit: 'a'.repeat(40) })
+    expect(record).toMatchObject({ sync: { report: { state: 'synced', at: NOW.toISOString() } } })
+    expect(said).toBeUndefined()
+    expect(says(record, { commit: 'a'.repeat(40), state: 'synced' }, 5).change).toBeUndefined()
+    expect(says(environment({ status: 'running' }), { state: 'synced' }).change).toBeUndefined()
+  })
+
+  it('tell members of trouble and of its end, and of the branches that keep what could not be merged', () => {
+    const trouble = says(running, { state: 'unpushed', detail: 'the remote refused the key' })
+    expect(ChatMessageSchema.parse(trouble.said)).toMatchObject({
+      userName: 'Workspace sync',
+      message: expect.stringContaining('the remote refused the key'),
+    })
+    const over = says(trouble.record, { state: 'synced' }, 1)
+    expect(over.said?.message).toBe('The workspace is in the repository again.')
+    expect(says(over.record, { state: 'synced', rescued: ['covibes/rescue/1'] }, 2).said?.message).toContain(
+      'covibes/rescue/1',
+    )
+  })
+
+  it('do not fill the chat when a remote comes and goes', () => {
+    let record: Environment = running
+    const said: string[] = []
+    for (let minute = 0; minute < 20; minute++) {
+      const report: SyncReport = minute % 2 === 0 ? { state: 'unpushed', detail: 'away' } : { state: 'synced' }
+      const next = says(record, report, minute)
+      record = next.record
+      if (next.said) said.push(next.said.message)
+    }
+    expect(said).toHaveLength(4)
+    // Whoever reads the last one knows how it stands.
+    expect(said.at(-1)).toBe('The workspace is in the repository again.')
   })
 })
