@@ -3,8 +3,8 @@ import {
   PREVIEW_WAKE_INTERVAL_MS,
   type PreviewDirectoryItem,
 } from '../../../shared/contracts/previews.ts'
+import type { Log } from '../../common/src/log.ts'
 import type { GatewayLimits } from './limits.ts'
-import type { Log } from './log.ts'
 
 /** What the gateway needs of the control plane. Every call may reject when it does not answer. */
 export interface PreviewDirectory {

@@ -2,11 +2,11 @@
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http'
 import type { AddressInfo } from 'node:net'
 import type { Duplex } from 'node:stream'
+import { jsonLog, type Log } from '../../common/src/log.ts'
 import { Access } from './access.ts'
 import { answerBrokenRequest } from './broken-requests.ts'
 import { CachedDirectory, messageOf, type PreviewDirectory } from './directory.ts'
 import { GATEWAY_LIMITS, type GatewayLimits } from './limits.ts'
-import { jsonLog, type Log } from './log.ts'
 import { type Page, refuseUpgrade, sendPage } from './pages.ts'
 import { Reception } from './reception.ts'
 import { Upstream } from './upstream.ts'
@@ -40,6 +40,9 @@ export type Gateway = {
 
 const FAULT: Page = { status: 500, title: 'The gateway has a fault', text: 'The request was not passed on.' }
 
+/** The gateway's log: never paths, queries, headers, tickets or cookies, any of which may hold a secret. */
+export const gatewayLog: Log = jsonLog({ service: 'preview-gateway' })
+
 /** Resolves when it listens; rejects when the port is taken. */
 export async function startGateway(options: GatewayOptions): Promise<Gateway> {
   const gateway = new PreviewGateway(options)
@@ -58,7 +61,7 @@ class PreviewGateway {
   constructor(options: GatewayOptions) {
     this.#options = options
     this.#limits = { ...GATEWAY_LIMITS, ...options.limits }
-    this.#log = options.log ?? jsonLog
+    this.#log = options.log ?? gatewayLog
     const { domain, scheme, now = Date.now } = options
     const directory = new CachedDirectory(options.directory, this.#limits, this.#log, now)
     this.#upstream = new Upstream({

@@ -1,10 +1,8 @@
 /** Entry point of the preview gateway's container: variables in, previews out, until SIGTERM. */
-import type { AddressInfo } from 'node:net'
+import { portOf, startStatusServer } from '../../common/src/status-server.ts'
 import { AwsDirectory } from './aws-directory.ts'
 import { messageOf } from './directory.ts'
-import { startGateway } from './gateway.ts'
-import { startHealthServer } from './health.ts'
-import { jsonLog } from './log.ts'
+import { gatewayLog, startGateway } from './gateway.ts'
 import { takeSettings } from './settings.ts'
 
 async function main(): Promise<void> {
@@ -19,24 +17,31 @@ async function main(): Promise<void> {
     port: settings.PORT,
     behindLoadBalancer: settings.BEHIND_LOAD_BALANCER,
   })
-  const health = await startHealthServer(gateway.isDraining, settings.HEALTH_PORT, settings.HOST)
-  jsonLog('INFO', 'The preview gateway listens', {
+  const health = await startStatusServer(
+    {
+      health: () => (gateway.isDraining() ? { status: 'unhealthy', detail: 'It is ending' } : { status: 'healthy' }),
+      status: () => ({ domain: settings.PREVIEW_DOMAIN, draining: gateway.isDraining() }),
+    },
+    settings.HEALTH_PORT,
+    settings.HOST,
+  )
+  gatewayLog('INFO', 'The preview gateway listens', {
     port: gateway.port,
-    healthPort: (health.address() as AddressInfo).port,
+    healthPort: portOf(health),
     domain: settings.PREVIEW_DOMAIN,
   })
   // One visitor's connection must not end everybody's. What is written here is a fault all the same.
   process.on('uncaughtException', (error) =>
-    jsonLog('ERROR', 'The gateway has a fault', { error: error.stack ?? error.message }),
+    gatewayLog('ERROR', 'The gateway has a fault', { error: error.stack ?? error.message }),
   )
   for (const signal of ['SIGTERM', 'SIGINT'] as const)
     process.once(signal, () => {
-      jsonLog('INFO', 'The preview gateway drains', { signal })
+      gatewayLog('INFO', 'The preview gateway drains', { signal })
       void gateway.drain().finally(() => process.exit(0))
     })
 }
 
 main().catch((error: unknown) => {
-  jsonLog('ERROR', 'The preview gateway could not start', { error: messageOf(error) })
+  gatewayLog('ERROR', 'The preview gateway could not start', { error: messageOf(error) })
   process.exitCode = 1
 })

@@ -1,12 +1,12 @@
-import { CreateTableCommand, DynamoDBClient } from '@aws-sdk/client-dynamodb'
+import { DynamoDBClient } from '@aws-sdk/client-dynamodb'
 import { SendMessageCommand, SQSClient } from '@aws-sdk/client-sqs'
-import { DynamoDBDocumentClient, GetCommand, PutCommand } from '@aws-sdk/lib-dynamodb'
+import { GetCommand } from '@aws-sdk/lib-dynamodb'
 import { mockClient } from 'aws-sdk-client-mock'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { AwsDirectory } from '../../../container-images/preview-gateway/src/aws-directory.ts'
-import { createDynamoDb } from '../../../local/dynamodb/dynamodb.ts'
 import { type PreviewDirectoryItem, previewKeys, WakePreviewSchema } from '../../../shared/contracts/previews.ts'
 import { newPreviewLabel, newTicketId } from '../../../shared/domain/previews/signatures.ts'
+import { CREDENTIALS, startDirectoryTable, TABLE } from './directory-table.ts'
 
 const PREVIEW: PreviewDirectoryItem = {
   teamId: 'team',
@@ -18,42 +18,23 @@ const PREVIEW: PreviewDirectoryItem = {
   port: 5000,
   public: false,
 }
-const CREDENTIALS = { region: 'us-east-1', credentials: { accessKeyId: 'test', secretAccessKey: 'test' } }
 
 describe('the directory in DynamoDB', () => {
-  let database: Awaited<ReturnType<typeof createDynamoDb>>
-  let raw: DynamoDBClient
-  let client: DynamoDBDocumentClient
+  let table: Awaited<ReturnType<typeof startDirectoryTable>>
   let directory: AwsDirectory
 
   beforeAll(async () => {
-    database = await createDynamoDb()
-    raw = new DynamoDBClient({ endpoint: database.url, ...CREDENTIALS })
-    client = DynamoDBDocumentClient.from(raw)
-    await raw.send(
-      new CreateTableCommand({
-        TableName: 'previews',
-        BillingMode: 'PAY_PER_REQUEST',
-        KeySchema: [{ AttributeName: 'pk', KeyType: 'HASH' }],
-        AttributeDefinitions: [{ AttributeName: 'pk', AttributeType: 'S' }],
-      }),
-    )
-    directory = new AwsDirectory({ table: 'previews', queueUrl: 'https://sqs.example/work' }, raw)
+    table = await startDirectoryTable()
+    directory = new AwsDirectory({ table: TABLE, queueUrl: 'https://sqs.example/work' }, table.raw)
   })
-  afterAll(async () => {
-    raw.destroy()
-    await database.close()
-  })
-
-  const put = (label: string, item: object) =>
-    client.send(new PutCommand({ TableName: 'previews', Item: { pk: previewKeys.label(label), ...item } }))
+  afterAll(() => table.close())
 
   it('knows what the control plane wrote, and says so when it cannot be read', async () => {
     const label = newPreviewLabel('workspace')
     expect(await directory.lookup(label)).toBeUndefined()
-    await put(label, PREVIEW)
+    await table.put(label, PREVIEW)
     expect(await directory.lookup(label)).toEqual(PREVIEW)
-    await put(label, { ...PREVIEW, address: 'metadata.internal' })
+    await table.put(label, { ...PREVIEW, address: 'metadata.internal' })
     await expect(directory.lookup(label)).rejects.toThrow(/address/)
   })
 
@@ -61,12 +42,12 @@ describe('the directory in DynamoDB', () => {
     const id = newTicketId()
     const uses = await Promise.all(Array.from({ length: 10 }, () => directory.redeem(id, 1_700_000_000_000)))
     expect(uses.filter(Boolean)).toHaveLength(1)
-    const { Item } = await client.send(new GetCommand({ TableName: 'previews', Key: { pk: previewKeys.ticket(id) } }))
+    const { Item } = await table.client.send(new GetCommand({ TableName: TABLE, Key: { pk: previewKeys.ticket(id) } }))
     expect(Item?.expiresAt).toBe(1_700_003_600)
   })
 
   it('knows its own use of a ticket again when the first answer was lost and the SDK has repeated the write', async () => {
-    const repeating = new DynamoDBClient({ endpoint: database.url, ...CREDENTIALS })
+    const repeating = new DynamoDBClient({ endpoint: table.url, ...CREDENTIALS })
     repeating.middlewareStack.add(
       (next) => async (args) => {
         await next(args)
@@ -74,7 +55,7 @@ describe('the directory in DynamoDB', () => {
       },
       { step: 'deserialize', priority: 'low' },
     )
-    const unlucky = new AwsDirectory({ table: 'previews', queueUrl: 'https://sqs.example/work' }, repeating)
+    const unlucky = new AwsDirectory({ table: TABLE, queueUrl: 'https://sqs.example/work' }, repeating)
     const id = newTicketId()
     expect(await unlucky.redeem(id, 1)).toBe(true)
     expect(await unlucky.redeem(id, 1)).toBe(false)
@@ -85,7 +66,7 @@ describe('the directory in DynamoDB', () => {
     const label = newPreviewLabel('workspace')
     await directory.visited(label)
     expect(await directory.lookup(label)).toBeUndefined()
-    await put(label, PREVIEW)
+    await table.put(label, PREVIEW)
     const before = Date.now()
     await directory.visited(label)
     const item = await directory.lookup(label)
@@ -99,7 +80,7 @@ describe('a waking', () => {
     const sqs = mockClient(SQSClient)
     sqs.on(SendMessageCommand).resolves({})
     const directory = new AwsDirectory(
-      { table: 'previews', queueUrl: 'https://sqs.example/work' },
+      { table: TABLE, queueUrl: 'https://sqs.example/work' },
       new DynamoDBClient(CREDENTIALS),
       new SQSClient(CREDENTIALS),
     )

@@ -3,12 +3,12 @@ import { createServer, type IncomingMessage, request, type ServerResponse } from
 import { type AddressInfo, connect, createServer as createTcpServer, type Server, type Socket } from 'node:net'
 import { onTestFinished } from 'vitest'
 import { WebSocketServer } from 'ws'
+import type { LogFields } from '../../../container-images/common/src/log.ts'
 import {
   type Gateway,
   type GatewayOptions,
   startGateway,
 } from '../../../container-images/preview-gateway/src/gateway.ts'
-import type { LogFields } from '../../../container-images/preview-gateway/src/log.ts'
 import { MemoryDirectory } from '../../../container-images/preview-gateway/src/memory-directory.ts'
 import type { PreviewDirectoryItem } from '../../../shared/contracts/previews.ts'
 import { enterUrl, issueTicket, newPreviewLabel, newTicketId } from '../../../shared/domain/previews/signatures.ts'

@@ -1,8 +1,5 @@
-import { get } from 'node:http'
-import type { AddressInfo } from 'node:net'
-import { describe, expect, it, onTestFinished } from 'vitest'
+import { describe, expect, it } from 'vitest'
 import { CachedDirectory } from '../../../container-images/preview-gateway/src/directory.ts'
-import { startHealthServer } from '../../../container-images/preview-gateway/src/health.ts'
 import { GATEWAY_LIMITS } from '../../../container-images/preview-gateway/src/limits.ts'
 import { MemoryDirectory } from '../../../container-images/preview-gateway/src/memory-directory.ts'
 import { takeSettings } from '../../../container-images/preview-gateway/src/settings.ts'
@@ -185,22 +182,5 @@ describe('the directory as the gateway asks it', () => {
     cached.visited('a')
     cached.wake('a', PREVIEW)
     expect([directory.visits, directory.wakes]).toEqual([['a'], ['a']])
-  })
-})
-
-describe('health', () => {
-  it('is ok until the gateway drains', async () => {
-    let draining = false
-    const server = await startHealthServer(() => draining, 0, '127.0.0.1')
-    onTestFinished(() => void server.close())
-    const status = (path: string) =>
-      new Promise<number | undefined>((resolve) => {
-        const { port } = server.address() as AddressInfo
-        get({ port, host: '127.0.0.1', path, agent: false }, (answer) => resolve(answer.resume().statusCode))
-      })
-    expect(await status('/health')).toBe(200)
-    expect(await status('/')).toBe(404)
-    draining = true
-    expect(await status('/health')).toBe(503)
   })
 })
