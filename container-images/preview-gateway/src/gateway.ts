@@ -9,6 +9,7 @@ import { CachedDirectory, messageOf, type PreviewDirectory } from './directory.t
 import { GATEWAY_LIMITS, type GatewayLimits } from './limits.ts'
 import { type Page, refuseUpgrade, sendPage } from './pages.ts'
 import { Reception } from './reception.ts'
+import { Turns } from './turns.ts'
 import { Upstream } from './upstream.ts'
 
 export type GatewayOptions = {
@@ -56,12 +57,14 @@ class PreviewGateway {
   readonly #upstream: Upstream
   readonly #reception: Reception
   readonly #server: Server
+  readonly #turns: Turns
   #draining = false
 
   constructor(options: GatewayOptions) {
     this.#options = options
     this.#limits = { ...GATEWAY_LIMITS, ...options.limits }
     this.#log = options.log ?? gatewayLog
+    this.#turns = new Turns(this.#limits.pipelined)
     const { domain, scheme, now = Date.now } = options
     const directory = new CachedDirectory(options.directory, this.#limits, this.#log, now)
     this.#upstream = new Upstream({
@@ -123,6 +126,7 @@ class PreviewGateway {
     // A socket that breaks while the directory is asked is nobody's fault.
     request.on('error', () => undefined)
     response.on('error', () => undefined)
+    if (!(await this.#turns.take(request.socket, response))) return
     if (this.#draining) response.shouldKeepAlive = false
     try {
       const page = await this.#reception.handle(request, response)
@@ -136,6 +140,11 @@ class PreviewGateway {
 
   async #guardUpgrade(request: IncomingMessage, socket: Duplex, head: Buffer): Promise<void> {
     socket.on('error', () => socket.destroy())
+    // Behind a request that is not answered yet there is no telling whose answer is whose.
+    if (this.#turns.isBusy(request.socket)) {
+      socket.destroy()
+      return
+    }
     try {
       const page = await this.#reception.handleUpgrade(request, socket, head)
       if (page) refuseUpgrade(socket, page)

@@ -11,6 +11,8 @@ export const GATEWAY_LIMITS = {
   /** Request line and headers together; more is 431. Node's dev servers have the same bound. */
   headerBytes: 16 * 1024,
   maxConnections: 10_000,
+  /** Requests that wait for their turn on one connection. No browser and no load balancer sends one ahead of the answer before. */
+  pipelined: 16,
   /** At once, for one preview: requests, and WebSockets. */
   requestsPerPreview: 256,
   socketsPerPreview: 256,

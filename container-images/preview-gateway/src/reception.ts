@@ -89,6 +89,8 @@ export class Reception {
     if (refusal) return refusal
 
     if (!isUp(preview)) return this.#notUp(target.label, preview, wantsPage(request))
+    // It went while the directory was asked: its end has been told already, and would never be counted.
+    if (response.destroyed) return undefined
     this.#options.directory.visited(target.label)
     if (!this.#requests.take(target.label, response)) return pages.busyPage
     this.#options.upstream.web(request, response, { ...target, preview })
@@ -209,7 +211,8 @@ function refusedRequest({ method, headers }: IncomingMessage): Page | undefined 
   // TRACE would show headers to scripts that must not see them.
   if (method === 'TRACE' || method === 'CONNECT') return METHOD_REFUSED
   // Browsers send this with every script of a service worker, and let pages neither set nor hide it.
-  if (headers['service-worker'] !== undefined) return NO_SERVICE_WORKERS
+  if (headers['service-worker'] !== undefined || headers['sec-fetch-dest'] === 'serviceworker')
+    return NO_SERVICE_WORKERS
   // The proxy library would announce no body and send it all the same: a second request to the task, smuggled into the first.
   if ((method === 'DELETE' || method === 'OPTIONS') && headers['transfer-encoding'] !== undefined)
     return LENGTH_REQUIRED

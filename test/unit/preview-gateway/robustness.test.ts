@@ -213,6 +213,61 @@ describe('too much', () => {
   })
 })
 
+describe('requests sent ahead of the answers before', () => {
+  it('are passed one by one, and answered in order', async () => {
+    const answers: (() => void)[] = []
+    const { task, host, member, gateway } = await (async () => {
+      const slow = await startTask((request, response) => answers.push(() => response.end(`page ${request.url}`)))
+      return { task: slow, ...(await startFixture({ taskPort: slow.port })) }
+    })()
+    const cookie = await member()
+    const line = (path: string, more = '') =>
+      `GET ${path} HTTP/1.1\r\nhost: ${host}\r\ncookie: ${cookie}\r\n${more}\r\n`
+    const all = raw(gateway.port, line('/1') + line('/2') + line('/3', 'connection: close\r\n'))
+    for (const path of ['/1', '/2', '/3']) {
+      await expect.poll(() => answers.length).toBe(1)
+      expect(task.seen.at(-1)?.url).toBe(path)
+      answers.shift()?.()
+    }
+    expect([...(await all).matchAll(/page \/\d/g)].map(([page]) => page)).toEqual(['page /1', 'page /2', 'page /3'])
+  })
+
+  it('leave nothing behind when the connection goes', async () => {
+    const held = Promise.withResolvers<void>()
+    const task = await startTask((request, response) => {
+      if (request.url === '/held') held.resolve()
+      else response.end('free')
+    })
+    const { ask, member, gateway, host } = await startFixture({
+      taskPort: task.port,
+      limits: { requestsPerPreview: 2 },
+    })
+    const cookie = await member()
+    const request = `GET /held HTTP/1.1\r\nhost: ${host}\r\ncookie: ${cookie}\r\n\r\n`
+    const socket = connect(gateway.port, '127.0.0.1')
+    socket.write(request.repeat(4))
+    await held.promise
+    socket.destroy()
+    await expect
+      .poll(async () =>
+        (await Promise.all([0, 1].map(() => ask('/', { headers: { cookie } })))).map(({ body }) => body),
+      )
+      .toEqual(['free', 'free'])
+    expect(task.seen.filter(({ url }) => url === '/held')).toHaveLength(1)
+  })
+
+  it('are cut when they are too many, and an upgrade among them is', async () => {
+    const task = await startTask(() => undefined)
+    const { member, gateway, host } = await startFixture({ taskPort: task.port, limits: { pipelined: 3 } })
+    const head = `host: ${host}\r\ncookie: ${await member()}\r\n`
+    const request = `GET / HTTP/1.1\r\n${head}\r\n`
+    expect(await raw(gateway.port, request.repeat(10))).toBe('')
+    const upgrade = `GET / HTTP/1.1\r\n${head}connection: upgrade\r\nupgrade: websocket\r\n\r\n`
+    expect(await raw(gateway.port, request + upgrade)).toBe('')
+    expect(task.seen.filter(({ method }) => method === 'UPGRADE')).toEqual([])
+  })
+})
+
 describe('a task that', () => {
   const ok = 'HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nok'
 
