@@ -11,6 +11,7 @@
  */
 import * as z from 'zod'
 import { MAX_MESSAGE_PARTS, MAX_TERMINAL, WEBSOCKET_MAX_FRAME_BYTES, WEBSOCKET_MAX_MESSAGE_BYTES } from './limits.ts'
+import { PreviewReportSchema, WelcomePreviewSchema } from './preview-link.ts'
 
 export const LINK_HEADERS = {
   environment: 'x-covibes-environment',
@@ -124,6 +125,8 @@ export const LinkUpSchema = z.discriminatedUnion('type', [
   z.object({ ...up, type: z.literal('sync'), ...SyncReportSchema.shape }),
   /** Workspace sync: who has worked in the workspace since then? Answered by `authors` with the same id. */
   z.object({ ...up, type: z.literal('ask-authors'), id: z.string().min(1).max(64), since: z.iso.datetime() }),
+  /** Preview: how far it is. */
+  z.object({ ...up, type: z.literal('preview'), ...PreviewReportSchema.shape }),
   /** Part `part` (from 0) of `parts` of the JSON that answers a request; the parts may arrive in any order. */
   z.object({ ...up, type: z.literal('answer'), ...MessagePartSchema.shape }),
 ])
@@ -157,6 +160,7 @@ export const LinkDownSchema = z.discriminatedUnion('type', [
     /** Repositories on this machine's own addresses are allowed: the one-machine runtime. */
     allowLoopback: z.boolean(),
   }),
+  WelcomePreviewSchema,
   z.object({
     type: z.literal('authors'),
     id: z.string(),

@@ -1,10 +1,7 @@
 /** Shapes of the preview API: what the existing frontend sends and reads (its contract §3.2, §6), and a little more. */
 import * as z from 'zod'
 import { OutputLineSchema } from './agents.ts'
-
-/** Branches that can be previewed; `workspace` is the tree that agents share. */
-export const PreviewBranchSchema = z.enum(['workspace', 'main', 'staging'])
-export type PreviewBranch = z.infer<typeof PreviewBranchSchema>
+import { PreviewBranchSchema } from './preview-link.ts'
 
 /**
  * `ready` where the existing server said `running`: a frontend that reads `running` shows an iframe of its own making, and does

@@ -3,7 +3,7 @@
  * and what a ticket and a cookie say. How those are signed: shared/domain/previews/signatures.ts.
  */
 import * as z from 'zod'
-import { PreviewBranchSchema } from './preview-api.ts'
+import { PREVIEW_LAST_LINES, PREVIEW_LINE_CHARS, PreviewBranchSchema } from './preview-link.ts'
 import type { TableContract } from './tables.ts'
 
 /** 100 random bits in lower case base32 (RFC 4648): nobody comes across a host by trying. */
@@ -45,10 +45,6 @@ export type PreviewTicket = z.infer<typeof PreviewTicketSchema>
 /** What a cookie says: this member may see this preview until `exp` (milliseconds since the epoch). */
 export const PreviewCookieSchema = PreviewTicketSchema.pick({ label: true, userId: true, exp: true })
 export type PreviewCookie = z.infer<typeof PreviewCookieSchema>
-
-/** Last lines of a preview's log that the directory holds for the page of a failure, and the longest of them, in characters. */
-export const PREVIEW_LAST_LINES = 40
-export const PREVIEW_LINE_CHARS = 500
 
 /**
  * A host's preview, brought up to date by the control plane with every change of its record. `lastVisitAt` is the gateway's to

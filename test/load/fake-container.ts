@@ -4,11 +4,11 @@
  * coalesced, numbered and repeated as a real container's output; only the terminal behind it is missing.
  */
 import * as z from 'zod'
-import { OutputBuffer } from '../../container-images/agent/src/output-buffer.ts'
-import { OutputSender } from '../../container-images/agent/src/output-sender.ts'
 import { TIMINGS } from '../../container-images/agent/src/timings.ts'
 import { LinkClient } from '../../container-images/common/src/link-client.ts'
 import { LinkCredential } from '../../container-images/common/src/link-credential.ts'
+import { OutputBuffer } from '../../container-images/common/src/output-buffer.ts'
+import { OutputSender } from '../../container-images/common/src/output-sender.ts'
 import { CONTAINER_ENV } from '../../shared/contracts/link.ts'
 
 const RunTaskSchema = z.object({

@@ -1,7 +1,7 @@
 import type { LinkDown, LinkUp } from '../../../shared/contracts/link.ts'
+import { OutputBuffer } from '../../common/src/output-buffer.ts'
+import { OutputSender } from '../../common/src/output-sender.ts'
 import { InputOrder } from './input-order.ts'
-import { OutputBuffer } from './output-buffer.ts'
-import { OutputSender } from './output-sender.ts'
 import { Terminal, type TerminalCommand, type TerminalEnd, type TerminalSize } from './terminal.ts'
 import type { Timings } from './timings.ts'
 

@@ -7,7 +7,8 @@ import type { LinkCredential } from './link-credential.ts'
 import type { LinkTimings } from './link-timings.ts'
 
 /** Each kind of container has a welcome of its own. */
-export type WelcomeType = 'welcome' | 'welcome-sync'
+const WELCOME_TYPES = ['welcome', 'welcome-sync', 'welcome-preview'] as const satisfies readonly LinkDown['type'][]
+export type WelcomeType = (typeof WELCOME_TYPES)[number]
 export type LinkOrder = Exclude<LinkDown, { type: WelcomeType }>
 
 export type LinkHandlers<Type extends WelcomeType> = {
@@ -163,7 +164,7 @@ export class LinkClient<Type extends WelcomeType> {
       if (this.#state === 'closed') return
       const message = isBinary ? undefined : parseDown(String(data))
       if (!message) return this.reopen('The control plane sent something that is not a link message')
-      if (message.type !== 'welcome' && message.type !== 'welcome-sync') return this.#handlers.order(message)
+      if (!isWelcome(message)) return this.#handlers.order(message)
       if (!this.#isOurs(message)) return this.reopen('The control plane took this container for one of another kind')
       clearTimeout(welcomeTimer)
       clearTimeout(stableTimer)
@@ -203,6 +204,10 @@ export class LinkClient<Type extends WelcomeType> {
     } else if (!wasUp) this.#credential.unclear()
     this.#retry = setTimeout(() => this.#connect(), this.#backoff.next())
   }
+}
+
+function isWelcome(message: LinkDown): message is Extract<LinkDown, { type: WelcomeType }> {
+  return (WELCOME_TYPES as readonly string[]).includes(message.type)
 }
 
 /** Undefined for anything that is not a message of the protocol, the gateway's own error frame among it. */

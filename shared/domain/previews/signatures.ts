@@ -1,7 +1,7 @@
 /** Tickets and cookies of previews: `base64url(JSON) + '.' + base64url(HMAC-SHA256)`. */
 import { createHmac, randomBytes, timingSafeEqual } from 'node:crypto'
 import type * as z from 'zod'
-import type { PreviewBranch } from '../../contracts/preview-api.ts'
+import type { PreviewBranch } from '../../contracts/preview-link.ts'
 import {
   PREVIEW_ENTER_PREFIX,
   PREVIEW_LABEL_RANDOM_CHARS,

@@ -4,7 +4,7 @@ import * as fc from 'fast-check'
 import { afterEach, describe, expect, it } from 'vitest'
 import type { Agent } from '../../../container-images/agent/src/agent.ts'
 import { floodText } from '../../../container-images/agent/src/mock-shell.ts'
-import { OUTPUT_LIMIT_BYTES } from '../../../container-images/agent/src/output-buffer.ts'
+import { OUTPUT_LIMIT_BYTES } from '../../../container-images/common/src/output-buffer.ts'
 import { FakeControlPlane, type OutputFate } from '../common/fake-control-plane.ts'
 import { command, makeDirectory, makeSettings, onTerminal, removeDirectories, startAgent } from './agent-fixture.ts'
 

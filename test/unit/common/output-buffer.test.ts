@@ -1,6 +1,6 @@
 import * as fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
-import { ImpossibleOffset, OutputBuffer } from '../../../container-images/agent/src/output-buffer.ts'
+import { ImpossibleOffset, OutputBuffer } from '../../../container-images/common/src/output-buffer.ts'
 
 const UNITS = fc.constantFrom('a', 'é', '…', '🙂', '\u001b', '"', '\n')
 
