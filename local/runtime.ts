@@ -58,6 +58,8 @@ export interface RuntimeOptions {
 export interface Runtime {
   /** The one origin for the browser. */
   readonly url: string
+  /** The HTTP API's own endpoint: the way to routes that the distribution does not pass on. */
+  readonly apiUrl: string
   readonly assembly: CloudAssembly
   readonly faults: Faults
   readonly lambda: Lambda
@@ -222,10 +224,13 @@ export async function startRuntime(options: RuntimeOptions): Promise<Runtime> {
 
     const http = started('doors', await createHttpApi({ assembly, invoke }))
     openDoor(door.server, { assembly, http, webSockets, frontend: options.frontend })
+    const api = await serve('http api', 0)
+    api.server.on('request', (request, response) => http.handle(request, response))
     sockets.server.on('upgrade', (request, socket, head) => webSockets.handleUpgrade(request, tcp(socket), head))
     const linkUrl = `${sockets.url.replace('http:', 'ws:')}/${webSockets.stages[0]}`
     return {
       url: door.url,
+      apiUrl: api.url,
       linkUrl,
       endpoints,
       assembly,

@@ -122,7 +122,13 @@ async function main(): Promise<void> {
   closing.push(() => runtime.close())
   await waitUntilHealthy(runtime.url)
   const token = await issueToken({ userId: 'dev-user', teamId: 'dev-team' }, secret)
-  writeFileSync(join(stateDir, 'dev.json'), JSON.stringify({ url: runtime.url, token }), { mode: 0o600 })
+  const dev = {
+    url: runtime.url,
+    token,
+    apiUrl: runtime.apiUrl,
+    secretsManagerUrl: runtime.endpoints.AWS_ENDPOINT_URL_SECRETS_MANAGER,
+  }
+  writeFileSync(join(stateDir, 'dev.json'), JSON.stringify(dev), { mode: 0o600 })
 
   say(`ready: ${runtime.url}`)
   console.log(`
