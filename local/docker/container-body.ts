@@ -83,7 +83,12 @@ function hostConfig(spec: ContainerSpec, labels: Record<string, string>): Record
       Soft: softLimit,
       Hard: hardLimit,
     })),
-    Tmpfs: Object.fromEntries(tmpfs.map(({ containerPath, size }) => [containerPath, `size=${size}m`])),
+    Tmpfs: Object.fromEntries(
+      tmpfs.map(({ containerPath, size, mountOptions = [] }) => [
+        containerPath,
+        [`size=${size}m`, ...mountOptions].join(','),
+      ]),
+    ),
     Mounts: mounts(spec, labels),
     // All output is read as it comes, and kept by the runtime.
     LogConfig: { Type: 'none' },

@@ -16,6 +16,7 @@ export interface TaskNetwork {
   readonly isHost: boolean
   /** A text with addresses of this machine's loopback as containers reach them. */
   reach(text: string): Promise<string>
+  /** Ends what serves the network on this machine; the network itself is removed with all else in the engine. */
   close(): Promise<void>
 }
 
@@ -47,10 +48,7 @@ export async function createTaskNetwork(
     addresses: subnetAddresses(prefix),
     isHost: false,
     reach: relays.reach,
-    async close() {
-      await relays.close()
-      await engine.call('DELETE', `/networks/${name}`)
-    },
+    close: relays.close,
   }
 }
 

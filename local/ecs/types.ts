@@ -69,7 +69,12 @@ export interface ContainerDefinition {
   readonly linuxParameters?: {
     readonly capabilities?: { readonly add?: readonly string[]; readonly drop?: readonly string[] }
     readonly initProcessEnabled?: boolean
-    readonly tmpfs?: readonly { readonly containerPath: string; readonly size: number }[]
+    readonly tmpfs?: readonly {
+      readonly containerPath: string
+      /** MiB. */
+      readonly size: number
+      readonly mountOptions?: readonly string[]
+    }[]
   }
   readonly ulimits?: readonly { readonly name: string; readonly softLimit: number; readonly hardLimit: number }[]
   readonly healthCheck?: HealthCheck
