@@ -84,12 +84,6 @@ export default {
       { path: '^container-images/', pathNot: '^container-images/($1|common)/' },
     ),
     forbid(
-      'common-knows-no-image',
-      'What all images share belongs to none of them.',
-      { path: '^container-images/common/' },
-      { path: '^container-images/', pathNot: '^container-images/common/' },
-    ),
-    forbid(
       'local-sees-contracts',
       'The one-machine runtime runs what the template says; it has no door into the control plane.',
       { path: '^local/' },

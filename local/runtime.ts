@@ -45,7 +45,7 @@ export interface RuntimeOptions {
   readonly onTraffic?: (where: string, content: string) => void
   readonly latencies?: EcsOptions['latencies']
   /** How containers run; as processes of this machine unless given. Closed with the runtime. */
-  readonly backend?: ContainerBackend
+  readonly backend?: (assembly: CloudAssembly) => ContainerBackend
   /** Other services see a new role this long after it was made; 0 by default. */
   readonly rolePropagationMs?: number
   readonly webSocket?: Pick<WebSocketApiOptions, 'idleTimeoutMs' | 'maxDurationMs' | 'maxBufferedBytes' | 'jitterMs'>
@@ -58,11 +58,15 @@ export interface RuntimeOptions {
 export interface Runtime {
   /** The one origin for the browser. */
   readonly url: string
+  /** The HTTP API's own endpoint: the way to routes that the distribution does not pass on. */
+  readonly apiUrl: string
   readonly assembly: CloudAssembly
   readonly faults: Faults
   readonly lambda: Lambda
   readonly dynamodb: DynamoDb
   readonly ecs: Ecs
+  /** What runs the containers of tasks. */
+  readonly backend: ContainerBackend
   readonly efs: Efs
   readonly iam: Iam
   readonly eventBridge: EventBridge
@@ -165,11 +169,13 @@ export async function startRuntime(options: RuntimeOptions): Promise<Runtime> {
     const shared = { resources: assembly.resources, stateDir: options.stateDir, onRequest }
     const iam = started('stores', await createIam({ ...shared, propagationMs: options.rolePropagationMs ?? 0 }))
     const efs = started('stores', await createEfs({ ...shared, allows: iam.allows }))
+    const backend =
+      options.backend?.(assembly) ??
+      (await createProcessBackend({ stateDir: options.stateDir, images: imagesOf(assembly) }))
     const ecs = await createEcs({
       resources: assembly.resources,
       stateDir: options.stateDir,
-      backend:
-        options.backend ?? (await createProcessBackend({ stateDir: options.stateDir, images: imagesOf(assembly) })),
+      backend,
       mountEfs: efs.mount,
       canAssumeRole: (roleArn, clusterArn) => iam.canAssume(roleArn, 'ecs-tasks.amazonaws.com', sourceOf(clusterArn)),
       secret: async (valueFrom) => secrets.value(valueFrom),
@@ -222,10 +228,13 @@ export async function startRuntime(options: RuntimeOptions): Promise<Runtime> {
 
     const http = started('doors', await createHttpApi({ assembly, invoke }))
     openDoor(door.server, { assembly, http, webSockets, frontend: options.frontend })
+    const api = await serve('http api', 0)
+    api.server.on('request', (request, response) => http.handle(request, response))
     sockets.server.on('upgrade', (request, socket, head) => webSockets.handleUpgrade(request, tcp(socket), head))
     const linkUrl = `${sockets.url.replace('http:', 'ws:')}/${webSockets.stages[0]}`
     return {
       url: door.url,
+      apiUrl: api.url,
       linkUrl,
       endpoints,
       assembly,
@@ -233,6 +242,7 @@ export async function startRuntime(options: RuntimeOptions): Promise<Runtime> {
       lambda,
       dynamodb,
       ecs,
+      backend,
       efs,
       iam,
       eventBridge,

@@ -1,14 +1,17 @@
 /**
  * `npm start`: bundles the functions, synthesizes the CDK app for the stage `local`, and runs what the template says until
- * Ctrl-C. Options: `--reset` clears the state first, `--frontend DIR` serves a built frontend on the same origin. Variables: PORT
- * (3001), JWT_SECRET, LEGACY_API_URL (without it a stand-in of the existing server runs here), ANTHROPIC_API_KEY,
- * ANTHROPIC_BASE_URL.
+ * Ctrl-C. Options: `--reset` clears the state first, `--frontend DIR` serves a built frontend on the same origin,
+ * `--backend docker` runs tasks as containers of the Docker engine at DOCKER_HOST instead of processes. Variables: PORT (3001),
+ * JWT_SECRET, LEGACY_API_URL (without it a stand-in of the existing server runs here), ANTHROPIC_API_KEY, ANTHROPIC_BASE_URL,
+ * TASK_BACKEND (as `--backend`), and for containers DOCKER_NETWORK, CONTAINER_BASE and DOCKER (local/docker/from-environment.ts).
  */
 import { spawn } from 'node:child_process'
 import { randomBytes } from 'node:crypto'
 import { existsSync, mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { join, resolve as resolvePath } from 'node:path'
 import { parseArgs } from 'node:util'
+import { imagesOfTemplate, openDockerOf } from './docker/from-environment.ts'
+import { removeRemembered } from './docker/leftovers.ts'
 import { startExistingServer } from './existing-server/server.ts'
 import { issueToken } from './existing-server/tokens.ts'
 import { serveDirectory } from './frontend/serve-directory.ts'
@@ -63,19 +66,38 @@ async function waitUntilHealthy(url: string): Promise<void> {
   if (response.status !== 200) throw new Error(`/api/health answered ${response.status}: ${await response.text()}`)
 }
 
+/** What ends what was started, in the order of the starts. */
+const closing: (() => Promise<void>)[] = []
+
+async function closeAll(): Promise<void> {
+  for (const close of closing.splice(0).reverse()) await close()
+}
+
 async function main(): Promise<void> {
   const { values } = parseArgs({
-    options: { reset: { type: 'boolean', default: false }, frontend: { type: 'string' } },
+    options: {
+      reset: { type: 'boolean', default: false },
+      frontend: { type: 'string' },
+      backend: { type: 'string', default: process.env.TASK_BACKEND || 'process' },
+    },
   })
+  if (values.backend !== 'process' && values.backend !== 'docker')
+    throw new Error(`--backend ${values.backend}: there are the backends process and docker`)
   const frontend = values.frontend === undefined ? undefined : frontendOf(values.frontend)
+  // Containers of a run that was killed live on without it; an engine that has gone since has none either.
+  await removeRemembered(stateDir).catch((error: Error) => say(`left as it is: ${error.message}`))
   if (values.reset) rmSync(stateDir, { recursive: true, force: true })
   mkdirSync(stateDir, { recursive: true })
-  const closing: (() => Promise<void>)[] = []
-  const stop = stopOnSignal(closing)
+  const stop = stopOnSignal()
 
   const secret = jwtSecret()
   const logs = createLogFiles(join(stateDir, 'logs'), (line) => say(line))
   closing.push(async () => logs.close())
+  const docker =
+    values.backend === 'docker'
+      ? await openDockerOf(process.env, { stateDir, onLog: (line) => logs.write('docker-build', line) })
+      : undefined
+  if (docker) closing.push(() => docker.close())
   const apiKey = process.env.ANTHROPIC_API_KEY
   const modelKey = apiKey ?? 'scripted-model-key-0123456789'
   let modelBaseUrl = process.env.ANTHROPIC_BASE_URL ?? ''
@@ -105,7 +127,7 @@ async function main(): Promise<void> {
     CDK_OUTDIR: assemblyDirectory,
     // CI validates; here the template is only run.
     CDK_VALIDATION: 'false',
-    MODEL_BASE_URL: modelBaseUrl,
+    MODEL_BASE_URL: docker ? await docker.reach(modelBaseUrl) : modelBaseUrl,
     LEGACY_API_URL: legacyApiUrl,
   })
 
@@ -118,11 +140,22 @@ async function main(): Promise<void> {
     modelKey,
     onLog: logs.write,
     ...(frontend ? { frontend } : {}),
+    ...(docker ? { backend: ({ assets }) => docker.backend((uri) => assets.image(uri)) } : {}),
   })
   closing.push(() => runtime.close())
+  if (docker) {
+    say('building the images (the log: docker-build.log)')
+    for (const image of imagesOfTemplate(runtime.assembly)) await runtime.backend.pull(image)
+  }
   await waitUntilHealthy(runtime.url)
   const token = await issueToken({ userId: 'dev-user', teamId: 'dev-team' }, secret)
-  writeFileSync(join(stateDir, 'dev.json'), JSON.stringify({ url: runtime.url, token }), { mode: 0o600 })
+  const dev = {
+    url: runtime.url,
+    token,
+    apiUrl: runtime.apiUrl,
+    secretsManagerUrl: runtime.endpoints.AWS_ENDPOINT_URL_SECRETS_MANAGER,
+  }
+  writeFileSync(join(stateDir, 'dev.json'), JSON.stringify(dev), { mode: 0o600 })
 
   say(`ready: ${runtime.url}`)
   console.log(`
@@ -138,7 +171,7 @@ async function main(): Promise<void> {
 }
 
 /** Ctrl-C ends everything once, in reverse order; a second one ends at once. */
-function stopOnSignal(closing: (() => Promise<void>)[]): Promise<void> {
+function stopOnSignal(): Promise<void> {
   return new Promise((resolve) => {
     let stopping = false
     const onSignal = () => {
@@ -146,7 +179,7 @@ function stopOnSignal(closing: (() => Promise<void>)[]): Promise<void> {
       stopping = true
       say('stopping')
       void (async () => {
-        for (const close of closing.reverse()) await close()
+        await closeAll()
         resolve()
         process.exit(0)
       })().catch((error: unknown) => {
@@ -159,7 +192,8 @@ function stopOnSignal(closing: (() => Promise<void>)[]): Promise<void> {
   })
 }
 
-await main().catch((error: unknown) => {
+await main().catch(async (error: unknown) => {
   console.error(error instanceof Error ? error.message : error)
+  await closeAll().catch((failure: unknown) => console.error(failure))
   process.exit(1)
 })

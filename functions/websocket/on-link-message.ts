@@ -5,6 +5,6 @@ import { webSocketHandler } from '../../shared/runtime/web-socket-handler.ts'
 
 const deps = linkDeps(functionEnv('on-link-message', process.env))
 
-export const handler = webSocketHandler(({ connectionId, body }) =>
-  onContainerMessage({ connectionId, text: body }, deps),
+export const handler = webSocketHandler(({ connectionId, body, receivedAt, requestId }) =>
+  onContainerMessage({ connectionId, text: body, received: { at: receivedAt, requestId } }, deps),
 )

@@ -1,7 +1,13 @@
 import type { MountedVolume } from './environment.ts'
-import type { LoopbackAddresses } from './loopback.ts'
 import type { RecordedProcess } from './processes.ts'
 import type { Container, ContainerDefinition, HealthStatus, Task } from './types.ts'
+
+/** Gives each task an address of its own, as Fargate gives it one in the VPC. */
+export interface TaskAddresses {
+  /** An address that no living task has. Throws when all are taken. */
+  allocate(): string
+  release(address: string): void
+}
 
 /** A line that a container wrote. */
 export interface TaskLogLine {
@@ -60,7 +66,7 @@ export interface RunningContainer {
  */
 export interface ContainerBackend {
   /** The addresses that tasks have. */
-  readonly addresses: LoopbackAddresses
+  readonly addresses: TaskAddresses
   /** Makes an image ready, as the pull does. Throws `StartFailed`. */
   pull(imageUri: string): Promise<void>
   /** By what a container would be found that is about to be started, should this runtime die in between. */
@@ -69,7 +75,5 @@ export interface ContainerBackend {
   start(spec: ContainerSpec): Promise<RunningContainer>
   /** Removes what a task that has ended left, but for its logs. */
   release(task: Task): Promise<void>
-  /** Removes what an earlier runtime with the same state left running. */
-  recover(): Promise<void>
   close(): Promise<void>
 }

@@ -176,7 +176,6 @@ export async function createEcs(options: EcsOptions): Promise<Ecs> {
   })
 
   async function serve(): Promise<AwsJsonServer> {
-    await backend.recover()
     await store.recover()
     return createAwsJsonServer({
       services: [{ name: 'ecs', target: 'AmazonEC2ContainerServiceV20141113', version: '1.1', operations }],

@@ -1,12 +1,6 @@
 import { createHash } from 'node:crypto'
 import { createServer } from 'node:net'
-
-/** Gives each task an address of its own on this machine's loopback network, as Fargate gives it one in the VPC. */
-export interface LoopbackAddresses {
-  /** An address that no living task has. Throws when all are taken (65,000). */
-  allocate(): string
-  release(address: string): void
-}
+import type { TaskAddresses } from './backend.ts'
 
 function canListenOn(address: string): Promise<boolean> {
   return new Promise((resolve) => {
@@ -17,11 +11,11 @@ function canListenOn(address: string): Promise<boolean> {
 }
 
 /**
- * Addresses `127.x.y.z`, where x comes from `seed` (the state folder), so that two runtimes on one machine rarely meet.
+ * 65,000 addresses `127.x.y.z`, where x comes from `seed` (the state folder), so that two runtimes on one machine rarely meet.
  * Linux answers on all of 127.0.0.0/8; where only 127.0.0.1 exists (macOS), every task gets that one and two tasks
  * cannot listen on the same port.
  */
-export async function createLoopbackAddresses(seed: string): Promise<LoopbackAddresses> {
+export async function createLoopbackAddresses(seed: string): Promise<TaskAddresses> {
   const digest = createHash('sha256').update(seed).digest()
   const network = 16 + ((digest[0] as number) % 224)
   const address = (index: number) => `127.${network}.${Math.floor(index / 254)}.${1 + (index % 254)}`

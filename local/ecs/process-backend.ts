@@ -106,8 +106,6 @@ export async function createProcessBackend({ stateDir, images }: ProcessBackendO
     start,
     // The folder stays with the logs until the task is forgotten.
     release: async () => {},
-    // The store knows the processes, and kills them.
-    recover: async () => {},
     close: async () => {},
   }
 }

@@ -1,9 +1,9 @@
 import { createHash, randomBytes, randomInt, randomUUID } from 'node:crypto'
 import { arn, REGION } from '../assembly/account.ts'
 import { AwsError } from '../common/aws-error.ts'
+import type { TaskAddresses } from './backend.ts'
 import type { Clusters } from './clusters.ts'
 import { taskDocument } from './documents.ts'
-import type { LoopbackAddresses } from './loopback.ts'
 import { runtimeIdOf } from './metadata-endpoint.ts'
 import { REASONS } from './reasons.ts'
 import { capacityOf, type RunTaskInput, validateAgainstDefinition, validateRunTaskShape } from './run-task-input.ts'
@@ -16,7 +16,7 @@ export interface RunTaskDependencies {
   readonly clusters: Clusters
   readonly definitions: TaskDefinitions
   readonly store: TaskStore
-  readonly addresses: LoopbackAddresses
+  readonly addresses: TaskAddresses
   readonly now: () => number
   /** More tasks than this at a time are refused with the account's vCPU limit. */
   readonly maxRunningTasks: number

@@ -64,6 +64,19 @@ export interface ContainerDefinition {
   }[]
   readonly stopTimeout?: number
   readonly workingDirectory?: string
+  readonly user?: string
+  readonly readonlyRootFilesystem?: boolean
+  readonly linuxParameters?: {
+    readonly capabilities?: { readonly add?: readonly string[]; readonly drop?: readonly string[] }
+    readonly initProcessEnabled?: boolean
+    readonly tmpfs?: readonly {
+      readonly containerPath: string
+      /** MiB. */
+      readonly size: number
+      readonly mountOptions?: readonly string[]
+    }[]
+  }
+  readonly ulimits?: readonly { readonly name: string; readonly softLimit: number; readonly hardLimit: number }[]
   readonly healthCheck?: HealthCheck
   readonly cpu?: number
   readonly memory?: number

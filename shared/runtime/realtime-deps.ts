@@ -145,7 +145,7 @@ export function linkDeps(env: FunctionEnv<'on-link-message'>): LinkMessageDeps {
     },
     recordExit: (ref, exit) => recordExit(ref, exit, records),
     recordHealth: (ref, health) => recordHealth(ref, health, records),
-    recordSyncReport: (ref, report) => recordSyncReport(ref, report, records),
+    recordSyncReport: (ref, report, at) => recordSyncReport(ref, report, at, records),
     async gitCredential(teamId) {
       const stored = await secrets.teamGitCredentials(teamId)
       return stored === undefined ? undefined : parseGitCredential(stored)

@@ -58,6 +58,7 @@ function createWorld() {
     publish: async (entries: readonly LedgerEntry[]) => void published.push(...entries),
     queue: { send: async (work: Work) => void queue.push(work) },
     tasks: ecs,
+    prepare: async () => ({ outcome: 'ready' as const, taskDefinition: 'team:1', container: 'agent' }),
     linkSecret: async () => 'secret',
     log: { agentStarted() {}, containerError() {} },
   }

@@ -12,20 +12,20 @@ const MAX_UNTOLD = 100
  */
 export class Reports {
   readonly #send: (report: SyncReport) => boolean
-  readonly #scrub: (text: string) => string
+  readonly #explain: (text: string) => string
   readonly #unsureMs: number
   #latest: SyncReport | undefined
   #told: { readonly text: string; readonly at: number; readonly rescued: readonly string[] } | undefined
   #untold: readonly string[] = []
 
-  /** `send` hands a report to the link, false when it is down; `scrub` takes credentials out of texts. */
+  /** `send` hands a report to the link, false when it is down; `explain` makes texts fit for members. */
   constructor(options: {
     readonly send: (report: SyncReport) => boolean
-    readonly scrub: (text: string) => string
+    readonly explain: (text: string) => string
     readonly unsureMs: number
   }) {
     this.#send = options.send
-    this.#scrub = options.scrub
+    this.#explain = options.explain
     this.#unsureMs = options.unsureMs
   }
 
@@ -39,7 +39,7 @@ export class Reports {
       state: report.state,
       ...(report.branch === undefined ? {} : { branch: report.branch.slice(0, MAX.branch) }),
       ...(report.commit === undefined ? {} : { commit: report.commit }),
-      ...(report.detail === undefined ? {} : { detail: this.#scrub(report.detail).slice(0, MAX.detail) }),
+      ...(report.detail === undefined ? {} : { detail: this.#explain(report.detail).slice(0, MAX.detail) }),
       ...(report.skipped === undefined
         ? {}
         : {

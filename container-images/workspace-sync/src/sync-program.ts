@@ -82,7 +82,7 @@ export class SyncProgram implements ContainerProgram {
     )
     this.#reports = new Reports({
       send: (report) => this.#link.send({ action: 'link', type: 'sync', ...report }),
-      scrub: (text) => this.#remote?.scrub(text) ?? text,
+      explain: (text) => this.#remote?.explain(text) ?? text,
       unsureMs: this.#timings.reportUnsureMs,
     })
     this.#authors = new Authors((message) => this.#link.send(message), this.#timings.authorsMs)

@@ -1,4 +1,10 @@
-import { BatchWriteCommand, type DynamoDBDocumentClient, PutCommand, QueryCommand } from '@aws-sdk/lib-dynamodb'
+import {
+  BatchWriteCommand,
+  type DynamoDBDocumentClient,
+  PutCommand,
+  QueryCommand,
+  UpdateCommand,
+} from '@aws-sdk/lib-dynamodb'
 import * as z from 'zod'
 import { TERMINAL_LOG_TTL_DAYS } from '../../contracts/limits.ts'
 import { CorruptRecord } from '../../domain/errors.ts'
@@ -19,11 +25,13 @@ function fromItem(item: Record<string, unknown>): Chunk {
   throw new CorruptRecord(`terminal chunk ${String(item.pk)}/${String(item.sk)}: ${z.prettifyError(parsed.error)}`)
 }
 
+const expiryOf = (writtenAt: number): number => Math.ceil(writtenAt / 1000) + TERMINAL_LOG_TTL_DAYS * 86_400
+
 /** Terminal output, one item a chunk, in the terminal log table. */
 export function createTerminalLogStore(client: DynamoDBDocumentClient, table: string): TerminalLogStore {
   return {
     async putIfAbsent(terminal, chunk) {
-      const expiresAt = Math.ceil(chunk.at / 1000) + TERMINAL_LOG_TTL_DAYS * 86_400
+      const expiresAt = expiryOf(chunk.at)
       const key: Key = { pk: terminalPartition(terminal), sk: positionSort(chunk.position) }
       try {
         // The condition closes the race of two handlers of one output, and of two containers of one record.
@@ -38,6 +46,23 @@ export function createTerminalLogStore(client: DynamoDBDocumentClient, table: st
       } catch (error) {
         if (isConditionalCheckFailed(error)) return false
         throw error
+      }
+    },
+
+    async keep(terminal, position, now) {
+      try {
+        await client.send(
+          new UpdateCommand({
+            TableName: table,
+            Key: { pk: terminalPartition(terminal), sk: positionSort(position) },
+            UpdateExpression: 'SET expiresAt = :expiresAt',
+            // A chunk that has expired or was trimmed meanwhile must not come back as a husk.
+            ConditionExpression: 'attribute_exists(pk)',
+            ExpressionAttributeValues: { ':expiresAt': expiryOf(now) },
+          }),
+        )
+      } catch (error) {
+        if (!isConditionalCheckFailed(error)) throw error
       }
     },
 

@@ -115,7 +115,7 @@ export const recordHealth = (
 
 /**
  * Keeps what workspace sync says of the team's repository; trouble, its end and branches that were made for what could not be merged
- * are told in the chat as well. Answers the entries to publish. An agent's record takes none.
+ * are told in the chat as well. `at`: when the gateway received it. Answers the entries to publish. An agent's record takes none.
  */
-export const recordSyncReport = (ref: LinkRef, sync: SyncReport, deps: LinkDeps): Promise<LedgerEntry[]> =>
-  report(ref, { type: 'sync-reported', report: sync }, deps)
+export const recordSyncReport = (ref: LinkRef, sync: SyncReport, at: Date, deps: LinkDeps): Promise<LedgerEntry[]> =>
+  report(ref, { type: 'sync-reported', report: sync, at }, deps)

@@ -47,7 +47,8 @@ export type EnvironmentEvent =
       }
     }
   | { readonly type: 'health-reported'; readonly status: 'healthy' | 'unhealthy'; readonly detail?: string | undefined }
-  | { readonly type: 'sync-reported'; readonly report: SyncReport }
+  /** `at`: when the gateway received it; absent: now. */
+  | { readonly type: 'sync-reported'; readonly report: SyncReport; readonly at?: Date }
 export type EnvironmentEventType = EnvironmentEvent['type']
 
 export interface Moment {
@@ -236,7 +237,7 @@ function decide(record: Environment, event: EnvironmentEvent, now: Date): Patch 
       return { health: { status: event.status, ...(event.detail ? { detail: event.detail } : {}) } }
 
     case 'sync-reported': {
-      const sync = record.type === 'sync' ? reported(record.sync, event.report, now) : undefined
+      const sync = record.type === 'sync' ? reported(record.sync, event.report, event.at ?? now) : undefined
       return sync && { sync }
     }
   }

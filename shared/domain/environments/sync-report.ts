@@ -14,10 +14,15 @@ const MAX_TEXT = 1_500
 
 const isTrouble = (state: SyncReport['state']): state is Trouble => state === 'failed' || state === 'unpushed'
 
-/** The record's part with a report; undefined when it says nothing new. */
+/**
+ * The record's part with a report; undefined when it says nothing new. Reports are handled side by side, so an older one may come
+ * last: only what it has rescued is news then. `now` is when the gateway received it.
+ */
 export function reported(sync: Sync, report: SyncReport, now: Date): Sync | undefined {
   const at = now.toISOString()
-  const { at: _, ...last } = sync.report ?? {}
+  const { at: since, ...last } = sync.report ?? {}
+  if (since !== undefined && since > at)
+    return sync.report && report.rescued ? { ...sync, report: { ...sync.report, rescued: report.rescued } } : undefined
   if (JSON.stringify(sorted(last)) === JSON.stringify(sorted(report))) return undefined
   const told = toldAfter(sync, report, now)
   return { ...sync, report: { ...report, at }, ...(told ? { told } : {}) }

@@ -20,14 +20,18 @@ const logFields = ({ teamId, id, generation }: LinkRef) => ({ teamId, environmen
 /** EX_CONFIG of sysexits.h. */
 const NOT_CONFIGURED = 78
 
-/** One frame of a link. What is not a message of the protocol closes the link, nothing else. */
-export async function onLinkFrame(link: LinkConnection, text: string, deps: LinkMessageDeps): Promise<void> {
+/** One frame of a link, and when the gateway received it. What is not a message of the protocol closes the link, nothing else. */
+export async function onLinkFrame(
+  link: LinkConnection,
+  { text, receivedAt }: { readonly text: string; readonly receivedAt: Date },
+  deps: LinkMessageDeps,
+): Promise<void> {
   const message = parseFrame(text)
   if (!message.success) {
     deps.log.warn('Not a link message, closing', { ...logFields(link.ref), problem: z.prettifyError(message.error) })
     return closeLink(link, deps)
   }
-  return onLinkMessage(link, message.data, deps)
+  return onLinkMessage(link, message.data, receivedAt, deps)
 }
 
 function parseFrame(text: string): z.ZodSafeParseResult<LinkUp> {
@@ -52,7 +56,12 @@ async function containerOf({ container, ref }: LinkConnection, deps: LinkMessage
   return container ?? (await deps.environments.get(ref))?.type
 }
 
-async function onLinkMessage(link: LinkConnection, message: LinkUp, deps: LinkMessageDeps): Promise<void> {
+async function onLinkMessage(
+  link: LinkConnection,
+  message: LinkUp,
+  receivedAt: Date,
+  deps: LinkMessageDeps,
+): Promise<void> {
   const { ref } = link
   const speaker = SPEAKERS[message.type]
   if (speaker !== undefined && (await containerOf(link, deps)) !== speaker) {
@@ -79,7 +88,7 @@ async function onLinkMessage(link: LinkConnection, message: LinkUp, deps: LinkMe
     case 'sync':
     case 'ask-authors':
     case 'answer':
-      if ((await onSyncMessage(link, message, deps)) === 'unreachable') await closeLink(link, deps)
+      if ((await onSyncMessage(link, message, receivedAt, deps)) === 'unreachable') await closeLink(link, deps)
   }
 }
 

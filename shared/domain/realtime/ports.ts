@@ -164,7 +164,8 @@ export interface LinkMessageDeps extends PublishDeps, InputDeps {
     ref: LinkRef,
     health: { status: 'healthy' | 'unhealthy'; detail?: string | undefined },
   ) => Promise<LedgerEntry[]>
-  readonly recordSyncReport: (ref: LinkRef, report: SyncReport) => Promise<LedgerEntry[]>
+  /** `at`: when the gateway received it. */
+  readonly recordSyncReport: (ref: LinkRef, report: SyncReport, at: Date) => Promise<LedgerEntry[]>
   /** Undefined: the team has stored none. `unusable`: what it has stored cannot be read, in words that repeat nothing of it. */
   readonly gitCredential: (
     teamId: string,

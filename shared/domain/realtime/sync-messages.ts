@@ -20,7 +20,10 @@ export async function welcomeOfSync(
   const needsNone = purpose === 'erase' || repository === undefined
   const found = needsNone ? undefined : await deps.gitCredential(ref.teamId)
   if (found && 'unusable' in found) {
-    await publishEntries(await deps.recordSyncReport(ref, { state: 'failed', detail: found.unusable }), deps)
+    await publishEntries(
+      await deps.recordSyncReport(ref, { state: 'failed', detail: found.unusable }, deps.clock.now()),
+      deps,
+    )
     return found
   }
   const shown = repository && { repository: { ...repository, ...found } }
@@ -31,11 +34,12 @@ export async function welcomeOfSync(
 export async function onSyncMessage(
   { ref, connectionId }: { readonly ref: LinkRef; readonly connectionId: string },
   message: SyncMessage,
+  receivedAt: Date,
   deps: LinkMessageDeps,
 ): Promise<'done' | 'unreachable'> {
   switch (message.type) {
     case 'sync':
-      await publishEntries(await deps.recordSyncReport(ref, SyncReportSchema.parse(message)), deps)
+      await publishEntries(await deps.recordSyncReport(ref, SyncReportSchema.parse(message), receivedAt), deps)
       return 'done'
     case 'ask-authors': {
       const authors = await deps.authorsSince(ref.teamId, message.since)

@@ -74,13 +74,13 @@ export async function onClientMessage({ connectionId, text, received }: Message,
 
 /** A frame on the `link` route: a container's. Of anybody else it ends the connection. */
 export async function onContainerMessage(
-  { connectionId, text }: Omit<Message, 'received'>,
+  { connectionId, text, received }: Message,
   deps: LinkMessageDeps,
 ): Promise<void> {
   await closingOnTrouble(connectionId, deps, async () => {
     const connection = await deps.sessions.connection(connectionId)
     if (connection?.kind !== 'link') return deps.poster.close(connectionId)
-    await onLinkFrame({ ...connection, connectionId }, text, deps)
+    await onLinkFrame({ ...connection, connectionId }, { text, receivedAt: new Date(received.at) }, deps)
   })
 }
 

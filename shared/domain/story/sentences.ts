@@ -24,7 +24,7 @@ const startedAnew = ({ environment: { generation } }: RecordEntry): string =>
 
 const SENTENCES: Readonly<Record<RecordCause, Sentence>> = {
   'spawn-requested': (_, who) => `${who} asked for this agent.`,
-  'sync-requested': (_, who) => `Workspace sync was set up, for ${who}.`,
+  'sync-requested': (_, who) => `${who} asked for the environment, and workspace sync was set up.`,
   'erase-requested': () => "The team's files are to be erased, because the team is removed.",
   'start-claimed': ({ environment: { attempt } }) =>
     attempt === 1

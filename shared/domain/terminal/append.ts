@@ -29,15 +29,24 @@ const MAX_TRIES = 8
 /** The log is trimmed once for so many bytes of output. */
 const TRIM_EVERY_BYTES = 256 * 1024
 
-/** Where the generation's next output belongs; `superseded` when a newer one has written. */
+/** Milliseconds after which the newest chunk is kept anew: often enough for its days, seldom enough to cost nothing. */
+const KEEP_AFTER_MS = 24 * 3_600_000
+
+/**
+ * Where the generation's next output belongs; `superseded` when a newer one has written. Asked at every hello of a link, every
+ * two hours at least, it keeps the newest chunk of a silent container from expiring: by that chunk alone positions go on
+ * where they were, and viewers stand at positions.
+ */
 export async function placeOf(
   terminal: TerminalRef,
   generation: number,
-  { terminalLog }: AppendDeps,
+  { terminalLog, clock }: AppendDeps,
 ): Promise<Place | 'superseded'> {
   const [newest] = await terminalLog.readNewest(terminal, 1)
   if (!newest) return { base: 0, end: 0 }
   if (newest.generation > generation) return 'superseded'
+  const now = clock.now().getTime()
+  if (now - newest.at > KEEP_AFTER_MS) await terminalLog.keep(terminal, newest.position, now)
   if (newest.generation < generation) return { base: endOf(newest), end: 0 }
   const base = newest.position - newest.offset
   return { base, end: endOf(newest) - base }
@@ -62,6 +71,8 @@ export async function appendOutput(
   for (let tries = 0; tries < MAX_TRIES; tries++) {
     if (place === 'superseded') return { outcome: 'superseded' }
     if (wantedEnd <= place.end) return { outcome: 'repeated', ...place }
+    // A log that has expired leaves no gap that anybody could fill: it goes on where its container is.
+    if (place.base === 0 && place.end === 0) place = { base: 0, end: output.offset }
     const rest = remainder(bytes, place.end - output.offset)
     if (rest === undefined) return { outcome: 'gap', ...place }
     const stored: Place = await putAll(terminal, generation, place, rest, deps)

@@ -11,6 +11,8 @@ export interface TerminalLogReader {
 export interface TerminalLogStore extends TerminalLogReader {
   /** Adds the chunk unless there is one at its position; false then. */
   putIfAbsent(terminal: TerminalRef, chunk: Chunk): Promise<boolean>
+  /** Lets the chunk at `position` live as long as one written at `now` (ms since the epoch). Nothing when it is gone. */
+  keep(terminal: TerminalRef, position: number, now: number): Promise<void>
   /** Drops chunks that begin below `position`; may leave some for the next call. */
   removeBelow(terminal: TerminalRef, position: number): Promise<void>
 }

@@ -95,7 +95,7 @@ export async function startGateway({ jitterMs = 0 } = {}) {
       const isLink = /^\s*\{.*"action"\s*:\s*"link"/s.test(text)
       invoke(() =>
         isLink
-          ? onContainerMessage({ connectionId, text }, deps)
+          ? onContainerMessage({ connectionId, text, received }, deps)
           : onClientMessage({ connectionId, text, received }, deps),
       )
     })

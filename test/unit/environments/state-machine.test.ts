@@ -299,6 +299,17 @@ describe('reports of workspace sync', () => {
     )
   })
 
+  it('count by when they were received: an older one that is handled last tells only what it has rescued', () => {
+    const later = { ...at(0), now: new Date(NOW.getTime() + 5_000) }
+    const preparing: EnvironmentEvent = { type: 'sync-reported', report: { state: 'preparing' }, at: NOW }
+    const newest = applyEvent(running, { type: 'sync-reported', report: { state: 'synced' } }, later)?.next ?? running
+    expect(applyEvent(newest, preparing, at(1))).toBeUndefined()
+    const rescue: EnvironmentEvent = { ...preparing, report: { state: 'preparing', rescued: ['covibes/rescue/1'] } }
+    const change = applyEvent(newest, rescue, at(1))
+    expect(change?.next).toMatchObject({ sync: { report: { state: 'synced', at: later.now.toISOString() } } })
+    expect(JSON.stringify(change?.entry.event)).toContain('covibes/rescue/1')
+  })
+
   it('do not fill the chat when a remote comes and goes', () => {
     let record: Environment = running
     const said: string[] = []

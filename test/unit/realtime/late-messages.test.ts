@@ -55,7 +55,8 @@ describe('what the gateway received before a connection ended', () => {
       'the disconnect',
     )
     const text = JSON.stringify({ action: 'link', type: 'exit', exitCode: 3 })
-    await bench.run(() => onContainerMessage({ connectionId, text }, bench.deps))
+    const received = { at: bench.time.now().getTime(), requestId: 'r' }
+    await bench.run(() => onContainerMessage({ connectionId, text, received }, bench.deps))
     expect(exits).toEqual([{ exitCode: 3 }])
   })
 })

@@ -248,7 +248,11 @@ describe('a link with anything on it', () => {
       fc
         .record({
           action: fc.constant('link'),
-          type: fc.constantFrom('hello', 'output', 'health', 'exit'),
+          type: fc.constantFrom('hello', 'output', 'health', 'exit', 'sync', 'ask-authors', 'answer'),
+          state: fc.constantFrom('synced', 'x'),
+          id: fc.anything(),
+          part: fc.anything(),
+          parts: fc.anything(),
           offset: fc.anything(),
           data: fc.anything(),
         })
@@ -259,7 +263,8 @@ describe('a link with anything on it', () => {
         const bench = benchWithAgent()
         const ref = { ...REF, generation: 1 }
         await bench.run(() => bench.deps.sessions.bind('c', { kind: 'link', ref }, 2 ** 40))
-        await bench.run(() => onContainerMessage({ connectionId: 'c', text: frame }, bench.deps))
+        const received = { at: 0, requestId: 'r' }
+        await bench.run(() => onContainerMessage({ connectionId: 'c', text: frame, received }, bench.deps))
         expect(bench.world.logged.filter(({ level }) => level === 'error')).toEqual([])
       }),
     )

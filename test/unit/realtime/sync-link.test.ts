@@ -4,6 +4,7 @@ import { onContainerMessage } from '../../../shared/domain/realtime/websocket-ev
 import { createBench, TEAM } from './support/bench.ts'
 
 const SYNC = { teamId: TEAM, id: 'sync-1' }
+const RECEIVED_AT = new Date('2026-01-01T00:00:00.500Z')
 const COMMIT = 'a'.repeat(40)
 
 /** A container that says what a test has it say, whoever it is. */
@@ -27,7 +28,13 @@ async function bench(fields: Record<string, unknown> = {}) {
     }
     const connectionId = (await run(() => gateway.connect(peer, {}, headers))) ?? ''
     const say = (message: Record<string, unknown>) =>
-      run(() => onContainerMessage({ connectionId, text: JSON.stringify({ action: 'link', ...message }) }, deps))
+      run(() => {
+        const received = { at: RECEIVED_AT.getTime(), requestId: 'r-1' }
+        return onContainerMessage(
+          { connectionId, text: JSON.stringify({ action: 'link', ...message }), received },
+          deps,
+        )
+      })
     return { heard, say, state, connectionId, hello: () => say({ type: 'hello', protocol: 1 }) }
   }
   const dropped = () =>
@@ -114,7 +121,11 @@ describe('what only workspace sync says', () => {
     await sync.hello()
     await sync.say({ type: 'sync', state: 'synced', branch: 'main', commit: COMMIT })
     expect(world.reports).toEqual([
-      { ref: { ...SYNC, generation: 1 }, report: { state: 'synced', branch: 'main', commit: COMMIT } },
+      {
+        ref: { ...SYNC, generation: 1 },
+        report: { state: 'synced', branch: 'main', commit: COMMIT },
+        at: RECEIVED_AT,
+      },
     ])
   })
 

@@ -25,8 +25,8 @@ function bench() {
     ledger,
     records,
     append,
-    create(id: string, fields: Partial<Environment> = {}) {
-      const record = environment({ id, ...fields } as Partial<Environment>)
+    create(id: string) {
+      const record = environment({ id })
       records.set(id, record)
       append({ ...spawnEntry, ...about(record, null) })
     },

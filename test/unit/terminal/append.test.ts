@@ -2,10 +2,12 @@ import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
 import { LINK_CHUNK_MAX_ENCODED_BYTES, TERMINAL_LOG_MAX_BYTES } from '../../../shared/contracts/limits.ts'
 import { appendOutput, placeOf } from '../../../shared/domain/terminal/append.ts'
+import { readOutputLines } from '../../../shared/domain/terminal/lines.ts'
 import { encodedLength } from '../../../shared/domain/terminal/split.ts'
 import { fixedClock } from '../../support/environments.ts'
 import { memoryTerminalLog } from '../realtime/support/memory.ts'
 
+const DAY_MS = 86_400_000
 const terminal = { teamId: 'team-1', id: 'agent-1' }
 
 function newLog() {
@@ -42,6 +44,39 @@ describe('the terminal log', () => {
     expect(await append(6, 'late', 1, 0)).toEqual({ outcome: 'superseded' })
     expect(await placeOf(terminal, 1, deps)).toBe('superseded')
     expect(text()).toBe('first second')
+  })
+
+  it('goes on where its container is when it has expired under it, and says that something is missing', async () => {
+    const { log, append } = newLog()
+    await append(0, 'a week ago\n')
+    log.expire(terminal, fixedClock.now().getTime() + 8 * DAY_MS)
+    expect(log.logOf(terminal)).toEqual([])
+    for (const base of [0, undefined]) {
+      expect(await append(11, 'today\n', 1, base)).toMatchObject({ base: 0, end: 17 })
+      expect(await readOutputLines(log.store, terminal, { limit: 10 })).toMatchObject({
+        output: [{ line: 'today' }],
+        truncated: true,
+      })
+      log.expire(terminal, fixedClock.now().getTime() + 8 * DAY_MS)
+    }
+  })
+
+  it('keeps its newest chunk for as long as a silent container says hello, so that positions never go back', async () => {
+    const { log, deps, append } = newLog()
+    await append(0, 'first ')
+    await append(0, 'second ', 2)
+    await append(7, 'third', 2)
+    const start = fixedClock.now().getTime()
+    for (let hours = 2; hours <= 10 * 24; hours += 2) {
+      const now = new Date(start + hours * 3_600_000)
+      log.expire(terminal, now.getTime())
+      expect(await placeOf(terminal, 2, { ...deps, clock: { now: () => now } })).toEqual({ base: 6, end: 12 })
+    }
+    expect(log.text(terminal)).toBe('third')
+    const { truncated } = await readOutputLines(log.store, terminal, { limit: 10 })
+    expect(truncated).toBe(true)
+    log.expire(terminal, start + 18 * DAY_MS)
+    expect(log.text(terminal)).toBe('')
   })
 
   it('lets one of two writers at the same end win, and loses and doubles nothing', async () => {

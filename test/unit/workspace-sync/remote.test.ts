@@ -193,7 +193,7 @@ describe('git over http', () => {
     await expect(lsRemote(remote)).rejects.toThrow()
     await remote.use({ kind: 'token', username: 'me', token: 'new-token' })
     expect(await lsRemote(remote)).toContain('refs/heads/main')
-    expect(remote.scrub('new-token')).toBe('***')
+    expect(remote.explain('new-token')).toBe('***')
   })
 
   it('is not begun with the wrong kind of credential', async () => {
@@ -214,19 +214,28 @@ describe('git over http', () => {
   })
 })
 
-describe('scrubbing', () => {
+describe('texts for members', () => {
   it('takes every form of a credential out of a text', () => {
     const repository = checkRepositoryUrl('https://example.com/x', { allowLoopback: false })
     const options = { repository, allowLoopback: false, knownHosts: '/nonexistent' }
     const token = { kind: 'token', username: 'me', token: 'a+b/c=d' } as const
     const basic = Buffer.from('me:a+b/c=d').toString('base64')
-    expect(new RemoteAccess(options, token).scrub(`1 a+b/c=d 2 a%2Bb%2Fc%3Dd 3 ${basic} 4`)).toBe('1 *** 2 *** 3 *** 4')
+    expect(new RemoteAccess(options, token).explain(`1 a+b/c=d 2 a%2Bb%2Fc%3Dd 3 ${basic} 4`)).toBe(
+      '1 *** 2 *** 3 *** 4',
+    )
     const key = {
       kind: 'ssh-key',
       privateKey: '-----BEGIN KEY-----\nAAAABBBBCCCCDDDDEEEE\n-----END KEY-----\n',
     } as const
-    expect(new RemoteAccess(options, key).scrub('x AAAABBBBCCCCDDDDEEEE y')).toBe('x *** y')
-    expect(new RemoteAccess(options).scrub('x')).toBe('x')
+    expect(new RemoteAccess(options, key).explain('x AAAABBBBCCCCDDDDEEEE y')).toBe('x *** y')
+    expect(new RemoteAccess(options).explain('x')).toBe('x')
+    const prompt = "git fetch: could not read Username for 'https://example.com': terminal prompts disabled"
+    expect(new RemoteAccess(options, token).explain(prompt)).toBe(
+      "git fetch: the remote refused the team's git credential",
+    )
+    expect(new RemoteAccess(options).explain(prompt)).toBe(
+      'git fetch: the remote asks for a git credential, and the team has stored none',
+    )
   })
 })
 

@@ -15,9 +15,6 @@ export type RemoteAccessOptions = {
   readonly resolve?: Resolve
 }
 
-/** What a transfer may fall below for how long before it is given up: bytes a second, seconds. */
-const LOW_SPEED = { limit: '1000', time: '60' } as const
-
 /**
  * How git may reach the team's repository: by one transport, at addresses that were checked just now, with one credential, with
  * nothing to ask and no redirect to follow. The credential is in the variables of git's own processes; a key is a private
@@ -72,9 +69,14 @@ export class RemoteAccess {
     return { ...common, ...asVariables(httpConfig(repository, addresses, credential)) }
   }
 
-  /** A text without the credential in any form that it is used in. */
-  scrub(text: string): string {
-    let clean = text
+  /** A text for members: without the credential in any form that it is used in, and without git's words for having none. */
+  explain(text: string): string {
+    let clean = text.replace(
+      NOBODY_TO_ASK,
+      this.#credential === undefined
+        ? 'the remote asks for a git credential, and the team has stored none'
+        : "the remote refused the team's git credential",
+    )
     for (const secret of secretsOf(this.#credential)) clean = clean.replaceAll(secret, '***')
     return clean
   }
@@ -110,6 +112,9 @@ async function writeKey(credential: Extract<GitCredential, { kind: 'ssh-key' }>)
   return directory
 }
 
+/** What git says when a remote wants a user name and there is nobody to ask. */
+const NOBODY_TO_ASK = /(?:fatal: )?could not read (?:Username|Password) for '[^']*': terminal prompts disabled/gi
+
 const basic = (username: string, token: string): string => Buffer.from(`${username}:${token}`).toString('base64')
 
 function httpConfig(
@@ -123,8 +128,6 @@ function httpConfig(
     ['http.proxy', ''],
     // An address in the URL is its own.
     ...(isAddress(host) ? [] : ([['http.curloptResolve', `${host}:${port}:${addresses.join(',')}`]] as const)),
-    ['http.lowSpeedLimit', LOW_SPEED.limit],
-    ['http.lowSpeedTime', LOW_SPEED.time],
     ['credential.helper', ''],
     ...(credential?.kind === 'token'
       ? ([[`http.${url}.extraHeader`, `Authorization: Basic ${basic(credential.username, credential.token)}`]] as const)

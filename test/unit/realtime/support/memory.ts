@@ -1,4 +1,5 @@
 /** The stores in memory: strongly consistent, with a hook at every call for latency, faults and kills. */
+import { TERMINAL_LOG_TTL_DAYS } from '../../../../shared/contracts/limits.ts'
 import type { ChatMessage } from '../../../../shared/contracts/socket-events.ts'
 import type { ChatHistory, ChatWriter } from '../../../../shared/domain/chat/ports.ts'
 import type { LedgerReader, Outbox } from '../../../../shared/domain/ledger/ports.ts'
@@ -83,6 +84,7 @@ export function memoryLinks(travel: Travel = atOnce) {
 
 export function memoryTerminalLog(travel: Travel = atOnce) {
   const logs = new Map<string, Chunk[]>()
+  const keptAt = new Map<Chunk, number>()
   const logOf = ({ teamId, id }: { teamId: string; id: string }): Chunk[] => {
     const log = logs.get(`${teamId}/${id}`) ?? []
     logs.set(`${teamId}/${id}`, log)
@@ -103,6 +105,11 @@ export function memoryTerminalLog(travel: Travel = atOnce) {
         return { chunks: from.slice(0, limit), more: from.length > limit }
       }),
     readNewest: (terminal, limit) => through(travel, () => logOf(terminal).slice(-limit)),
+    keep: (terminal, position, now) =>
+      through(travel, () => {
+        const chunk = logOf(terminal).find((each) => each.position === position)
+        if (chunk) keptAt.set(chunk, now)
+      }),
     removeBelow: (terminal, position) =>
       through(travel, () => {
         logs.set(
@@ -114,6 +121,11 @@ export function memoryTerminalLog(travel: Travel = atOnce) {
   return {
     store,
     logOf,
+    /** What DynamoDB does with chunks whose time is over at `now`. */
+    expire: (terminal: { teamId: string; id: string }, now: number) => {
+      const isAlive = (chunk: Chunk) => (keptAt.get(chunk) ?? chunk.at) + TERMINAL_LOG_TTL_DAYS * 86_400_000 > now
+      logs.set(`${terminal.teamId}/${terminal.id}`, logOf(terminal).filter(isAlive))
+    },
     text: (terminal: { teamId: string; id: string }) =>
       logOf(terminal)
         .map((c) => c.data)

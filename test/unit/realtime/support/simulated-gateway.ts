@@ -132,7 +132,7 @@ export class SimulatedGateway {
     this.invoke(
       () =>
         isLink
-          ? onContainerMessage({ connectionId, text }, deps)
+          ? onContainerMessage({ connectionId, text, received }, deps)
           : onClientMessage({ connectionId, text, received }, deps),
       () => this.#open.get(connectionId)?.message(JSON.stringify({ message: 'Internal server error', connectionId })),
     )

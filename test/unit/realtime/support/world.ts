@@ -14,7 +14,7 @@ import { closeUnauthenticated, openSocket } from '../../../../shared/domain/real
 import type { ConnectionPoster, LinkMessageDeps, SocketDeps } from '../../../../shared/domain/realtime/ports.ts'
 import { publishEntries } from '../../../../shared/domain/realtime/publishing.ts'
 import type { ConnectDeps } from '../../../../shared/domain/realtime/websocket-events.ts'
-import { environment } from '../../../support/environments.ts'
+import { environment, syncEnvironment } from '../../../support/environments.ts'
 import { memoryLedger, memoryLinks, memorySessions, memoryTerminalLog, type Travel } from './memory.ts'
 
 export interface WorldOptions {
@@ -44,7 +44,7 @@ export function createWorld(options: WorldOptions) {
   }
   const fault: { verifyToken?: Error; eventBus?: Error; containerAction?: Error } = {}
   const actions: Record<string, unknown>[] = []
-  const reports: { ref: LinkRef; report: SyncReport }[] = []
+  const reports: { ref: LinkRef; report: SyncReport; at: Date }[] = []
   const git: { credential: Awaited<ReturnType<LinkMessageDeps['gitCredential']>> } = { credential: undefined }
   /** `<record>/<request>`, and what was answered. */
   const asked = new Set<string>()
@@ -99,8 +99,8 @@ export function createWorld(options: WorldOptions) {
     model: async () => undefined,
     recordExit: async () => [],
     recordHealth: async () => [],
-    recordSyncReport: async (ref, report) => {
-      reports.push({ ref, report })
+    recordSyncReport: async (ref, report, at) => {
+      reports.push({ ref, report, at })
       return []
     },
     gitCredential: async () => git.credential,
@@ -140,13 +140,12 @@ export function createWorld(options: WorldOptions) {
     answers,
 
     addSync(fields: Partial<SyncEnvironment> & { id: string }): Environment {
-      const { agent: _agent, ...common } = environment({ status: 'running' }) as AgentEnvironment
-      const record: SyncEnvironment = { ...common, type: 'sync', sync: { purpose: 'sync' }, ...fields }
+      const record = syncEnvironment({ status: 'running', ...fields })
       records.set(`${record.teamId}/${record.id}`, record)
       return record
     },
 
-    addAgent(fields: Partial<Environment> & { id: string }): Environment {
+    addAgent(fields: Partial<AgentEnvironment> & { id: string }): Environment {
       const record = environment({ status: 'running', ...fields })
       records.set(`${record.teamId}/${record.id}`, record)
       return record

@@ -1,0 +1,77 @@
+/**
+ * Agents' commits come in by `git fetch`, the one thing git is made for when a repository is not trusted (git's "security boundary" and
+ * git-upload-pack(1)): upload-pack runs no hooks and honours no command in the repository's configuration.
+ */
+
+import type { SafeDirectory } from '../safe-files/safe-directory.ts'
+import { statPath } from '../safe-files/safe-directory.ts'
+import { inAgentsRepository } from './agents-head.ts'
+import { MAX_COMMITTED_BYTES } from './limits.ts'
+import { type BytePath, listRefs } from './objects.ts'
+import { type Git, GitError } from './run-git.ts'
+
+export const AGENT_REFS = 'refs/agents/heads/'
+const DETACHED = 'refs/agents/HEAD'
+
+export type Imported = {
+  /** Tips of the agents' branches. */
+  readonly branches: ReadonlyMap<string, string>
+  /** Why nothing could be imported; then `branches` is what was imported last. */
+  readonly problem: string | undefined
+}
+
+/** Never throws for what is in the agents' repository. `detached`: HEAD is on no branch and is wanted, too. */
+export async function importAgents(git: Git, tree: SafeDirectory, detached: boolean): Promise<Imported> {
+  const problem = await inAgentsRepository(tree, (gitDir) => fetchFrom(git, gitDir, detached))
+  return { branches: await listRefs(git, AGENT_REFS), problem }
+}
+
+async function fetchFrom(git: Git, gitDir: SafeDirectory, detached: boolean): Promise<string | undefined> {
+  // Objects from elsewhere, sync's own repository for one, are not the agents' to publish.
+  if (await statPath(gitDir, 'objects/info/alternates')) return "The workspace's own git repository uses alternates"
+  try {
+    await git.run(
+      [
+        '-c',
+        'fetch.fsckObjects=true',
+        'fetch',
+        '--quiet',
+        '--prune',
+        '--no-tags',
+        '--no-write-fetch-head',
+        '--no-auto-maintenance',
+        '--no-recurse-submodules',
+        '--no-show-forced-updates',
+        '--upload-pack=git upload-pack --strict',
+        '--',
+        // By its handle: what is renamed or linked meanwhile does not matter.
+        `/proc/${process.pid}/fd/${gitDir.fd}`,
+        `+refs/heads/*:${AGENT_REFS}*`,
+        ...(detached ? [`+HEAD:${DETACHED}`] : []),
+      ],
+      { env: { GIT_ALLOW_PROTOCOL: 'file' } },
+    )
+    return undefined
+  } catch (error) {
+    if (!(error instanceof GitError) || git.ended) throw error
+    return `The workspace's own git repository could not be read: ${error.message}`.slice(0, 300)
+  }
+}
+
+/**
+ * A file in the commits that only `tip` has and that is too large to be pushed: hosts refuse the whole push for it, so such commits stay
+ * in the workspace.
+ */
+export async function findTooLarge(git: Git, tip: string, known: readonly string[]): Promise<BytePath | undefined> {
+  const { stdout } = await git.run(['rev-list', '--objects', tip, '--not', ...known, '--remotes=origin'])
+  const lines = stdout.toString('latin1').split('\n')
+  const checked = await git.run(['cat-file', '--batch-check=%(objecttype) %(objectsize)', '--buffer'], {
+    input: lines.map((line) => line.split(' ', 1)[0]).join('\n'),
+  })
+  const sizes = checked.stdout.toString('latin1').split('\n')
+  const large = lines.find((_, i) => {
+    const [type, size] = (sizes[i] ?? '').split(' ')
+    return type === 'blob' && Number(size) > MAX_COMMITTED_BYTES
+  })
+  return large?.slice(large.indexOf(' ') + 1)
+}

@@ -1,0 +1,91 @@
+/** One round: commit, exchange with the remote, apply, bring the agents' repository up to date. */
+import type { SafeDirectory } from '../safe-files/safe-directory.ts'
+import { releaseAgentLocks, updateAgents } from './agents-update.ts'
+import { applyTree } from './apply.ts'
+import { type Committed, commitWorkspace } from './commit-workspace.ts'
+import type { Engine } from './engine.ts'
+import { type Exchanged, exchange } from './exchange.ts'
+import { keepLateWrites } from './late-writes.ts'
+import { isAtRemote, treeOf } from './objects.ts'
+
+export type RoundOutcome = {
+  /** Why not everything is at the remote. */
+  readonly problem: string | undefined
+}
+
+/** `last`: there is no round after it. */
+export async function runRound(engine: Engine, tree: SafeDirectory, last: boolean): Promise<RoundOutcome | undefined> {
+  engine.told.skipped.clear()
+  await releaseAgentLocks(engine.layout, tree)
+  await keepLateWrites(engine, tree, last)
+  const committed = await commitWorkspace(engine, tree, last)
+  if (!committed) return undefined
+  const { repository } = engine.options
+  const exchanged: Exchanged = repository
+    ? await exchange(engine, committed, repository)
+    : { line: engine.state.line, remote: undefined, problem: undefined }
+  if (!repository) await keepWithoutRemote(engine)
+  const isUpToDate = await follow(engine, tree, committed, exchanged)
+  if (isUpToDate) await tellAgents(engine, tree, committed, exchanged)
+  return { problem: exchanged.problem }
+}
+
+/** Brings the working tree to what was merged. Whether all of it could be; if not, the next round does the rest. */
+async function follow(
+  engine: Engine,
+  tree: SafeDirectory,
+  committed: Committed,
+  { line, remote }: Exchanged,
+): Promise<boolean> {
+  const { git, layout, zero, state } = engine
+  const seen = remote && !state.detached ? { seen: { ...state.seen, [remote.branch]: remote.tip } } : {}
+  const isSeen = remote === undefined || state.seen[remote.branch] === remote.tip
+  if (line === state.line && isSeen) return true
+  const left =
+    line === state.line
+      ? []
+      : await applyTree({ git, layout, tree, zero, now: engine.now() }, committed.tree, await treeOf(git, line))
+  // The line must not claim what the working tree does not have: the next commit would take it back.
+  if (left.length > 0) return false
+  await engine.change({ line, ...seen })
+  return true
+}
+
+async function tellAgents(
+  engine: Engine,
+  tree: SafeDirectory,
+  { imported, target }: Committed,
+  { remote }: Exchanged,
+): Promise<void> {
+  const { git, layout, state, zero } = engine
+  const from = imported.branches.get(state.branch)
+  if (state.detached || target.tip === undefined || from !== target.tip) return
+  const remoteBranch = remote?.tip === state.line ? remote.branch : undefined
+  const done = await updateAgents({
+    git,
+    layout,
+    tree,
+    branch: state.branch,
+    from,
+    to: state.line,
+    remoteBranch,
+    zero,
+    now: engine.now(),
+  })
+  if (!done) return
+  engine.known.containedTip = state.line
+  await engine.change({ handled: { ...state.handled, [state.branch]: state.line } })
+}
+
+/** Without a remote, what would be pushed to rescue branches is kept under names of its own. */
+async function keepWithoutRemote(engine: Engine): Promise<void> {
+  const { git, state } = engine
+  const detached =
+    state.detached && !(await isAtRemote(git, state.line)) ? [{ branch: 'detached', commit: state.line }] : []
+  const kept = [...state.rescue, ...state.pending, ...detached]
+  if (kept.length === 0) return
+  await git.run(['update-ref', '--stdin'], {
+    input: kept.map(({ commit }) => `update refs/kept/${commit} ${commit}\n`).join(''),
+  })
+  if (state.rescue.length > 0 || state.pending.length > 0) await engine.change({ rescue: [], pending: [] })
+}

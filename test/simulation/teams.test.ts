@@ -1,0 +1,218 @@
+/**
+ * Random lives of a team's environment: created, worked in, idle, stopped, restarted, taken down, erased, with everything that can
+ * go wrong between the control plane, ECS, EFS and IAM. In a healthy world the invariants hold soon after, and nothing is left of
+ * what was taken down. The failing case's seed and path stand in fast-check's message.
+ */
+import fc from 'fast-check'
+import { afterAll, beforeAll, expect, it } from 'vitest'
+import { observeTask, orderWork, sendEvent } from '../../shared/domain/environments/operations.ts'
+import { isFinal } from '../../shared/domain/environments/transitions.ts'
+import {
+  deleteTeamEnvironment,
+  removeTeam,
+  restartTeam,
+  stopTeam,
+  wakeTeam,
+} from '../../shared/domain/teams/operations.ts'
+import { startTables } from '../support/local-tables.ts'
+import { RUN_FAULTS } from '../support/simulated-ecs.ts'
+import { RESOURCE_FAULTS } from '../support/simulated-team-resources.ts'
+import { type TeamWorld, teamWorld } from '../support/teams.ts'
+
+let tables: Awaited<ReturnType<typeof startTables>>
+beforeAll(async () => {
+  tables = await startTables()
+})
+afterAll(() => tables.close())
+
+const agent = fc.nat({ max: 3 })
+const step = fc.oneof(
+  { weight: 3, arbitrary: fc.record({ do: fc.constant('spawn' as const) }) },
+  { weight: 2, arbitrary: fc.record({ do: fc.constant('ensure' as const) }) },
+  { weight: 1, arbitrary: fc.record({ do: fc.constantFrom('stop-team' as const, 'restart-team', 'wake') }) },
+  { weight: 1, arbitrary: fc.record({ do: fc.constantFrom('take-down' as const, 'remove') }) },
+  { weight: 2, arbitrary: fc.record({ do: fc.constantFrom('stop' as const, 'delete', 'restart'), agent }) },
+  /** Takes queue messages side by side, whatever their delay: each once, twice, or never. */
+  {
+    weight: 8,
+    arbitrary: fc.record({
+      do: fc.constant('work' as const),
+      messages: fc.array(fc.record({ n: fc.nat(), times: fc.integer({ min: 0, max: 2 }) }), {
+        minLength: 1,
+        maxLength: 3,
+      }),
+    }),
+  },
+  { weight: 4, arbitrary: fc.record({ do: fc.constant('advance' as const) }) },
+  {
+    weight: 1,
+    arbitrary: fc.record({ do: fc.constant('exit' as const), n: fc.nat({ max: 3 }), code: fc.constantFrom(0, 3, 137) }),
+  },
+  { weight: 5, arbitrary: fc.record({ do: fc.constant('event' as const), n: fc.nat() }) },
+  { weight: 1, arbitrary: fc.record({ do: fc.constant('run-fault' as const), fault: fc.constantFrom(...RUN_FAULTS) }) },
+  {
+    weight: 2,
+    arbitrary: fc.record({ do: fc.constant('resource-fault' as const), fault: fc.constantFrom(...RESOURCE_FAULTS) }),
+  },
+  { weight: 1, arbitrary: fc.record({ do: fc.constant('stop-fault' as const) }) },
+  { weight: 1, arbitrary: fc.record({ do: fc.constant('deploy' as const) }) },
+  { weight: 2, arbitrary: fc.record({ do: fc.constant('minute' as const), minutes: fc.constantFrom(1, 2, 20) }) },
+  { weight: 1, arbitrary: fc.record({ do: fc.constant('forget' as const) }) },
+)
+type Step = typeof step extends fc.Arbitrary<infer S> ? S : never
+
+/** A member is told no with words when something is being taken down or is not there. */
+async function asked(operation: Promise<unknown>): Promise<void> {
+  await operation.catch((error: unknown) => {
+    const code = typeof error === 'object' && error !== null && 'code' in error ? error.code : undefined
+    if (code !== 'CONFLICT' && code !== 'NOT_FOUND' && code !== 'TOO_MANY_AGENTS') throw error
+  })
+}
+
+async function spawn(world: TeamWorld): Promise<void> {
+  await asked(world.ensure().then(() => world.spawn()))
+}
+
+async function ask(world: TeamWorld, n: number, type: 'stop-requested' | 'delete-requested' | 'restart-requested') {
+  const record = await world.agent(n)
+  if (!record) return
+  if (type === 'restart-requested' && !(await wakeTeam(world.request, world.deps))) return
+  const event = { type, member: { userId: 'user-1' }, slots: 3 }
+  await asked(sendEvent(record, event, 'c', world.deps).then((done) => done && orderWork(done.record, 'c', world.deps)))
+}
+
+/** What the queue does: a message whose handler throws comes again. */
+async function work(world: TeamWorld, messages: readonly { n: number; times: number }[]): Promise<void> {
+  const taken = messages.flatMap(({ n, times }) => {
+    const [message] = world.queue.splice(n % Math.max(world.queue.length, 1), 1)
+    return message ? Array.from({ length: times }, () => message) : []
+  })
+  await Promise.all(
+    taken.map(async (message) => {
+      try {
+        await world.handle(message.work)
+      } catch {
+        world.queue.push(message)
+      }
+    }),
+  )
+}
+
+async function play(world: TeamWorld, action: Step): Promise<void> {
+  const { ecs, aws, deps, request } = world
+  switch (action.do) {
+    case 'spawn':
+      return spawn(world)
+    case 'ensure':
+      return asked(world.ensure())
+    case 'stop-team':
+      return asked(stopTeam(request, deps))
+    case 'restart-team':
+      return asked(restartTeam(request, deps))
+    case 'wake':
+      return asked(wakeTeam(request, deps))
+    case 'take-down':
+      return asked(deleteTeamEnvironment(request, deps))
+    case 'remove':
+      return asked(removeTeam(request, deps))
+    case 'stop':
+      return ask(world, action.agent, 'stop-requested')
+    case 'delete':
+      return ask(world, action.agent, 'delete-requested')
+    case 'restart':
+      return ask(world, action.agent, 'restart-requested')
+    case 'work':
+      return work(world, action.messages)
+    case 'advance':
+      return ecs.advance()
+    case 'exit':
+      return ecs.exit(action.n, action.code)
+    case 'event': {
+      const event = ecs.events[action.n % Math.max(ecs.events.length, 1)]
+      if (event) await observeTask(event, deps).catch(() => undefined)
+      return
+    }
+    case 'run-fault':
+      return void ecs.runFaults.push(action.fault)
+    case 'resource-fault':
+      return void aws.faults.push(action.fault)
+    case 'stop-fault':
+      ecs.stopFails++
+      return
+    case 'deploy': {
+      const next = Number(aws.bases.agent.split(':')[1]) + 1
+      aws.bases = { agent: `agent:${next}`, sync: `sync:${next}` }
+      return
+    }
+    case 'minute':
+      world.pass((action.minutes - 1) * 60_000)
+      return world.minute().catch(() => undefined)
+    case 'forget':
+      return ecs.forgetStopped()
+  }
+}
+
+/** A healthy world; every message and event that was under way is lost. */
+async function heal(world: TeamWorld): Promise<void> {
+  world.ecs.runFaults = []
+  world.ecs.stopFails = 0
+  world.aws.faults = []
+  world.queue.length = 0
+  for (let cycle = 0; cycle < 12; cycle++) {
+    const team = await world.teams.get(world.teamId)
+    // Somebody asks again for a removal that was given up.
+    if (team?.removal && Date.parse(team.removal.deadline) < world.deps.clock.now().getTime())
+      await deleteTeamEnvironment(world.request, world.deps)
+    await world.minute()
+    await world.settle()
+  }
+}
+
+it('a team’s environment comes to rest, whatever was lost', { timeout: 300_000 }, async () => {
+  await fc.assert(
+    fc.asyncProperty(fc.array(step, { minLength: 10, maxLength: 60 }), async (steps) => {
+      const world = teamWorld(tables)
+      await spawn(world)
+      for (const action of steps) await play(world, action)
+      await heal(world)
+      await holds(world)
+    }),
+    { numRuns: Number(process.env.SIMULATION_RUNS ?? 40) },
+  )
+})
+
+async function holds(world: TeamWorld): Promise<void> {
+  const { teamId, environments, ecs, aws } = world
+  const { records } = await environments.listAllOfTeam(teamId, { limit: 100 })
+  const live = records.filter(({ status }) => !isFinal(status))
+  const shown = JSON.stringify(records, null, 1)
+
+  // Every live record runs, in one task of its own, and no task runs without one.
+  for (const record of live) expect(record.status, shown).toBe('running')
+  expect((await ecs.listRunning()).sort()).toEqual(live.map(({ task }) => task?.arn).sort())
+  for (const record of records.filter(({ status }) => status === 'failed' || status === 'killed'))
+    expect(record.reason, shown).toBeTruthy()
+  // A task mounts what is its kind's.
+  for (const [arn, definition] of ecs.definitionOf) {
+    const task = ecs.tasks.get(arn)
+    if (task) expect(definition.split('-')[0]).toBe(task.startedBy?.includes('/agent-') ? 'agent' : 'sync')
+  }
+
+  const team = await world.teams.get(teamId)
+  expect(team?.status ?? 'active', JSON.stringify(team)).toBe('active')
+  expect(team?.lease).toBeUndefined()
+  const sync = await world.sync()
+  if (live.some(({ type }) => type === 'agent')) expect(sync?.status, shown).toBe('running')
+  if (team) {
+    for (const definition of Object.values(team.definitions))
+      expect([...aws.revisions.keys()]).toContain(definition?.arn)
+    expect(aws.accessPointsMade.size).toBeLessThanOrEqual(2)
+    for (const role of aws.rolesMade.values()) expect(role.incarnation).toBe(team.incarnation)
+  } else {
+    expect(live).toEqual([])
+    expect(aws.of(teamId)).toEqual([])
+  }
+
+  const entries = await world.ledger()
+  expect(entries.map(({ sequence }) => sequence)).toEqual(entries.map((_, i) => i + 1))
+}
