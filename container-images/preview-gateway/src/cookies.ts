@@ -40,14 +40,21 @@ export function ownSetCookie(cookie: PreviewCookie, secret: string, now: number)
   return `${PREVIEW_COOKIE}=${issueCookie(cookie, secret)}; Path=/; Max-Age=${seconds}; Secure; HttpOnly; SameSite=None; Partitioned`
 }
 
-/** The application's `Set-Cookie` lines for its own host alone: ours cannot be set, and no line reaches the hosts of other previews. */
+/** Attributes of an application's cookie that the gateway decides. */
+const DECIDED = new Set(['domain', 'samesite', 'secure', 'partitioned'])
+
+/**
+ * The application's `Set-Cookie` lines for its own host alone, and for the frame it is shown in: ours cannot be set, no line reaches
+ * the hosts of other previews, and none is one that browsers keep from frames of another site (what a framework sets without
+ * `SameSite` is `Lax`, and nobody could sign in). `Partitioned` keeps what `SameSite` was for: no other site's pages send it.
+ */
 export function applicationSetCookies(lines: readonly string[]): string[] {
   return lines
     .filter((line) => !line.split(';', 1)[0]?.toLowerCase().includes(OURS))
-    .map((line) =>
-      line
+    .map((line) => {
+      const kept = line
         .split(';')
-        .filter((part, index) => index === 0 || part.split('=', 1)[0]?.trim().toLowerCase() !== 'domain')
-        .join(';'),
-    )
+        .filter((part, index) => index === 0 || !DECIDED.has(part.split('=', 1)[0]?.trim().toLowerCase() ?? ''))
+      return `${kept.join(';')}; SameSite=None; Secure; Partitioned`
+    })
 }

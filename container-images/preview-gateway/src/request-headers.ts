@@ -1,5 +1,6 @@
 /** Headers of a request on their way to the task, in place. */
 import type { IncomingHttpHeaders, IncomingMessage } from 'node:http'
+import { isIP } from 'node:net'
 import { withoutOwnCookie } from './cookies.ts'
 import { isOwnPath, withoutToken } from './target.ts'
 
@@ -36,7 +37,8 @@ export type Passage = {
 /**
  * Edits `request.headers` for the task. The dev server sees itself visited at `localhost:<port>`, which all of them accept without
  * configuration; `Origin` and `Referer` agree with that when they name the preview's own host, and stay as they are when they name
- * another, so that the dev server's protection against other sites' pages works. The real host stands in `X-Forwarded-Host`.
+ * another, so that the dev server's protection against other sites' pages works. No `X-Forwarded-Host`: frameworks that compare `Origin`
+ * with the host take it for the host (Next.js server actions). The real one stands in `Forwarded` (RFC 7239), which none reads unasked.
  */
 export function editRequestHeaders(request: IncomingMessage, passage: Passage, upgrade: boolean): void {
   const { headers } = request
@@ -52,9 +54,9 @@ export function editRequestHeaders(request: IncomingMessage, passage: Passage, u
   if (headers.origin === outside) headers.origin = inside
   if (headers.referer !== undefined) headers.referer = cleanReferer(headers.referer, outside, inside)
   headers.host = `localhost:${passage.port}`
-  headers['x-forwarded-host'] = passage.host
-  headers['x-forwarded-proto'] = passage.scheme
+  headers.forwarded = `for="${client.includes(':') ? `[${client}]` : client}";host="${passage.host}";proto=${passage.scheme}`
   headers['x-forwarded-for'] = client
+  headers['x-forwarded-proto'] = passage.scheme
   if (upgrade) {
     headers.connection = 'Upgrade'
     headers.upgrade = 'websocket'
@@ -72,7 +74,8 @@ function dropHopByHop(headers: IncomingHttpHeaders): void {
 function clientAddress(request: IncomingMessage, behindLoadBalancer: boolean): string {
   const forwarded = request.headers['x-forwarded-for']
   const last = behindLoadBalancer && typeof forwarded === 'string' ? forwarded.split(',').at(-1)?.trim() : undefined
-  return last || (request.socket.remoteAddress ?? 'unknown')
+  const address = last && isIP(last) ? last : request.socket.remoteAddress
+  return address?.replace(/^::ffff:(?=\d+\.)/, '') ?? 'unknown'
 }
 
 /** No ticket and no token in it; the preview's own address as the dev server knows it. */

@@ -66,7 +66,7 @@ export const brokenPage: Page = {
 export const internalRedirectPage = (host: string): Page => ({
   status: 502,
   title: 'The preview redirects to an internal address',
-  text: `Its server sent the browser to ${host}, which only exists inside. A path, or the address in X-Forwarded-Host, would work.`,
+  text: `Its server sent the browser to ${host}, which only exists inside. A path would work.`,
 })
 export const busyPage: Page = {
   status: 503,

@@ -62,7 +62,7 @@ describe('a request on its way to the task', () => {
     expect(task.seen).toEqual([])
   })
 
-  it('says what the dev server has to believe: localhost to itself, the real host beside', async () => {
+  it('says what the dev server has to believe: localhost everywhere, the real host where none reads it unasked', async () => {
     const { ask, task, host, headers } = await start()
     await ask('/', {
       headers: {
@@ -81,7 +81,7 @@ describe('a request on its way to the task', () => {
       host: `localhost:${task.port}`,
       origin: `http://localhost:${task.port}`,
       authorization: 'Bearer theirs',
-      'x-forwarded-host': host,
+      forwarded: `for="127.0.0.1";host="${host}";proto=https`,
       'x-forwarded-proto': 'https',
       'x-forwarded-for': '127.0.0.1',
       connection: 'keep-alive',
@@ -105,13 +105,17 @@ describe('a request on its way to the task', () => {
     await ask('/', {
       headers: {
         ...headers,
-        connection: 'close, X-Hop, X-Forwarded-Host',
+        connection: 'close, X-Hop, X-Forwarded-Proto, Forwarded',
         'x-hop': '1',
         te: 'trailers',
         'keep-alive': 'timeout=5',
       },
     })
-    expect(task.seen[0]?.headers).toMatchObject({ 'x-forwarded-host': host, connection: 'keep-alive' })
+    expect(task.seen[0]?.headers).toMatchObject({
+      'x-forwarded-proto': 'https',
+      forwarded: expect.stringContaining(host),
+      connection: 'keep-alive',
+    })
     for (const name of ['x-hop', 'te', 'keep-alive']) expect(task.seen[0]?.headers[name]).toBeUndefined()
   })
 
@@ -170,20 +174,22 @@ describe("the task's answer on its way to the browser", () => {
     expect(answer.headers['strict-transport-security']).toBe('max-age=1')
   })
 
-  it("sets the application's cookies for its own host, and never the gateway's", async () => {
+  it("sets the application's cookies for its own host and the frame it is shown in, and never the gateway's", async () => {
     const { ask, headers } = await start((_, response) => {
       response.setHeader('set-cookie', [
         'session=1; Path=/; domain=.preview.example; HttpOnly',
         '__Host-covibes-preview=x; Path=/; Secure',
         ' __host-COVIBES-preview =x',
         '=__Host-covibes-preview=x',
+        'csrf=1; SameSite=Lax; Path=/; secure',
         'plain=Domain=x',
       ])
       response.end()
     })
     expect((await ask('/', { headers })).headers['set-cookie']).toEqual([
-      'session=1; Path=/; HttpOnly',
-      'plain=Domain=x',
+      'session=1; Path=/; HttpOnly; SameSite=None; Secure; Partitioned',
+      'csrf=1; Path=/; SameSite=None; Secure; Partitioned',
+      'plain=Domain=x; SameSite=None; Secure; Partitioned',
     ])
   })
 

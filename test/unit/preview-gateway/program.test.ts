@@ -23,7 +23,7 @@ function startProgram(env: Record<string, string>) {
     const { message, port, healthPort } = JSON.parse(line)
     if (message === 'The preview gateway listens') listening.resolve({ port, healthPort })
   })
-  return { child, lines, listening: listening.promise, exited: once(child, 'exit') as Promise<[number | null]> }
+  return { child, lines, listening: listening.promise, exited: once(child, 'close') as Promise<[number | null]> }
 }
 
 const ask = (port: number, path: string, headers: Record<string, string> = {}) =>
