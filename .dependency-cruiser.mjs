@@ -74,8 +74,14 @@ export default {
     forbid(
       'images-see-contracts',
       'A container is hostile ground: it gets the link protocol and nothing else.',
-      { path: '^container-images/[^/]+/src/' },
+      { path: '^container-images/[^/]+/src/', pathNot: '^container-images/preview-gateway/' },
       ownExcept('container-images', 'shared/contracts'),
+    ),
+    forbid(
+      'gateway-sees-previews',
+      'The preview gateway runs no one else\'s code: it checks the signatures that the control plane makes, with the same code.',
+      { path: '^container-images/preview-gateway/src/' },
+      ownExcept('container-images', 'shared/contracts', 'shared/domain/previews'),
     ),
     forbid(
       'images-stand-alone',
