@@ -4,7 +4,7 @@ import { ContainerViewStatusSchema } from './agents.ts'
 import { SyncReportSchema } from './link.ts'
 
 /** The guide's names of a team's containers, by the type of their records. */
-export const CONTAINER_KINDS = { agent: 'claude-agent', sync: 'workspace-sync' } as const
+export const CONTAINER_KINDS = { agent: 'claude-agent', preview: 'preview', sync: 'workspace-sync' } as const
 export const ContainerKindSchema = z.enum(CONTAINER_KINDS)
 
 export const TeamParamsSchema = z.object({

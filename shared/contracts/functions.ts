@@ -28,14 +28,32 @@ export const capabilityEnv = {
     /** The stage's own definitions, from which each team's are made. */
     AGENT_TASK_DEFINITION: name,
     SYNC_TASK_DEFINITION: name,
+    PREVIEW_TASK_DEFINITION: name,
     /** Names of the container in them. */
     AGENT_CONTAINER: name,
     SYNC_CONTAINER: name,
+    PREVIEW_CONTAINER: name,
     TASK_SUBNETS: commaList,
+    /** Of agents and workspace sync, which nobody may connect to. */
     TASK_SECURITY_GROUPS: commaList,
+    /** Of previews, which the gateway may connect to. */
+    PREVIEW_SECURITY_GROUPS: commaList,
     TASK_PUBLIC_IP: z.enum(['ENABLED', 'DISABLED']),
     /** `FARGATE` or `FARGATE_SPOT`. */
     TASK_CAPACITY_PROVIDER: z.enum(['FARGATE', 'FARGATE_SPOT']),
+  }),
+  /** Reading and writing `LABEL#` items of the directory of previews: with the record, in one transaction. */
+  previews: z.object({ PREVIEWS_TABLE: name }),
+  /**
+   * Making addresses of previews. The pattern is an origin, `https://{label}.preview.example.com`; absent: the stage has no preview
+   * domain. The secret, a string of 43 characters or more, signs tickets; the gateway has it too.
+   */
+  previewLinks: z.object({
+    PREVIEW_ORIGIN_PATTERN: z
+      .string()
+      .regex(/^https?:\/\/\{label\}\.[a-z0-9.-]+(:\d{1,5})?$/, 'must be like "https://{label}.preview.example.com"')
+      .optional(),
+    PREVIEW_SECRET_ID: name,
   }),
   /** A team's access points, roles and task definitions: made when first needed, removed with the team. */
   teamResources: z.object({
@@ -91,6 +109,8 @@ export interface FunctionContract {
 }
 
 const http = { trigger: 'http', timeoutSeconds: 15, memoryMb: 512 } as const
+/** What is the existing server's goes there, which may take its time. */
+const forwarding = { ...http, timeoutSeconds: 28 } as const
 /** They forward what is the existing server's, wake workspace sync, and wait for its answer. */
 const files = {
   ...http,
@@ -177,19 +197,19 @@ export const functions = {
     ...http,
     entry: 'functions/http/environments/stop-environment.ts',
     timeoutSeconds: 28,
-    uses: [...delivery],
+    uses: [...delivery, 'previews'],
   },
   'restart-environment': {
     ...http,
     entry: 'functions/http/environments/restart-environment.ts',
     timeoutSeconds: 28,
-    uses: [...delivery, 'flags:read'],
+    uses: [...delivery, 'previews', 'flags:read'],
   },
   'delete-environment': {
     ...http,
     entry: 'functions/http/environments/delete-environment.ts',
     timeoutSeconds: 28,
-    uses: [...delivery],
+    uses: [...delivery, 'previews'],
   },
   'remove-team': {
     ...http,
@@ -200,6 +220,36 @@ export const functions = {
   'list-files': { ...files, entry: 'functions/http/files/list-files.ts' },
   'read-file': { ...files, entry: 'functions/http/files/read-file.ts' },
   'write-file': { ...files, entry: 'functions/http/files/write-file.ts' },
+  'get-preview-status': {
+    ...forwarding,
+    entry: 'functions/http/previews/get-preview-status.ts',
+    uses: ['environments:read', 'jwtSecret', 'flags:read', 'existingServer'],
+  },
+  'create-preview': {
+    ...forwarding,
+    entry: 'functions/http/previews/create-preview.ts',
+    uses: [...delivery, 'previews', 'previewLinks', 'jwtSecret', 'flags:read', 'existingServer', 'repositories'],
+  },
+  'restart-preview': {
+    ...forwarding,
+    entry: 'functions/http/previews/restart-preview.ts',
+    uses: [...delivery, 'previews', 'previewLinks', 'jwtSecret', 'flags:read', 'existingServer', 'repositories'],
+  },
+  'stop-preview': {
+    ...forwarding,
+    entry: 'functions/http/previews/stop-preview.ts',
+    uses: [...delivery, 'previews', 'jwtSecret', 'flags:read', 'existingServer'],
+  },
+  'get-preview-logs': {
+    ...forwarding,
+    entry: 'functions/http/previews/get-preview-logs.ts',
+    uses: ['environments:read', 'terminalLog:read', 'jwtSecret', 'flags:read', 'existingServer'],
+  },
+  'open-preview': {
+    ...forwarding,
+    entry: 'functions/http/previews/open-preview.ts',
+    uses: ['environments:read', 'previewLinks', 'jwtSecret', 'flags:read', 'existingServer'],
+  },
   'get-workspace-config': {
     ...http,
     entry: 'functions/http/workspace/get-workspace-config.ts',
@@ -233,7 +283,7 @@ export const functions = {
   'post-socket': {
     ...http,
     entry: 'functions/http/socket/post-socket.ts',
-    uses: [...delivery, 'jwtSecret', 'flags:read', 'existingServer'],
+    uses: [...delivery, 'previews', 'previewLinks', 'jwtSecret', 'flags:read', 'existingServer'],
   },
   'on-connect': {
     entry: 'functions/websocket/on-connect.ts',
@@ -254,33 +304,33 @@ export const functions = {
     trigger: 'websocket',
     timeoutSeconds: 28,
     memoryMb: 512,
-    uses: [...delivery, 'jwtSecret', 'flags:read', 'existingServer'],
+    uses: [...delivery, 'previews', 'previewLinks', 'jwtSecret', 'flags:read', 'existingServer'],
   },
   'on-link-message': {
     entry: 'functions/websocket/on-link-message.ts',
     trigger: 'websocket',
     timeoutSeconds: 28,
     memoryMb: 512,
-    uses: [...delivery, 'terminalLog', 'modelKeys', 'gitCredentials'],
+    uses: [...delivery, 'previews', 'terminalLog', 'modelKeys', 'gitCredentials'],
   },
   'on-task-state-changed': {
     entry: 'functions/events/on-task-state-changed.ts',
     trigger: 'event',
     timeoutSeconds: 28,
     memoryMb: 512,
-    uses: [...delivery, 'stopTasks'],
+    uses: [...delivery, 'previews', 'stopTasks'],
   },
   'on-work': {
     entry: 'functions/events/on-work.ts',
     trigger: 'queue',
     timeoutSeconds: 28,
     memoryMb: 512,
-    uses: [...delivery, 'runTasks', 'stopTasks', 'linkSecret', 'teamResources', 'teamSecrets'],
+    uses: [...delivery, 'previews', 'runTasks', 'stopTasks', 'linkSecret', 'teamResources', 'teamSecrets'],
   },
   'reconcile-tasks': {
     ...schedule,
     entry: 'functions/schedules/reconcile-tasks.ts',
-    uses: [...delivery, 'readTasks', 'stopTasks'],
+    uses: [...delivery, 'previews', 'readTasks', 'stopTasks'],
   },
   'sweep-outbox': { ...schedule, entry: 'functions/schedules/sweep-outbox.ts', uses: [...delivery] },
   'ping-connections': {

@@ -11,7 +11,7 @@
  */
 import * as z from 'zod'
 import { MAX_MESSAGE_PARTS, MAX_TERMINAL, WEBSOCKET_MAX_FRAME_BYTES, WEBSOCKET_MAX_MESSAGE_BYTES } from './limits.ts'
-import { PreviewReportSchema, WelcomePreviewSchema } from './preview-link.ts'
+import { PreviewReportSchema, PreviewTreesSchema, WelcomePreviewSchema } from './preview-link.ts'
 
 export const LINK_HEADERS = {
   environment: 'x-covibes-environment',
@@ -159,7 +159,13 @@ export const LinkDownSchema = z.discriminatedUnion('type', [
     repository: z.object({ url: z.string(), credential: GitCredentialSchema.optional() }).optional(),
     /** Repositories on this machine's own addresses are allowed: the one-machine runtime. */
     allowLoopback: z.boolean(),
+    /** Branches whose working trees are to be kept for previews; absent: none. */
+    previews: PreviewTreesSchema.optional(),
   }),
+  /** To workspace sync: these branches, and no others, have previews from now on. */
+  z.object({ type: z.literal('preview-branches'), branches: PreviewTreesSchema }),
+  /** To workspace sync: begin a round now, a member waits for what is at the remote. */
+  z.object({ type: z.literal('sync-now') }),
   WelcomePreviewSchema,
   z.object({
     type: z.literal('authors'),

@@ -39,7 +39,8 @@ export const CreatePreviewBodySchema = z.object({
   /** Anybody who has the address may look, from now on or no longer. Absent: as it is, at first members only. */
   isPublic: z.boolean().optional(),
 })
-export const StopPreviewBodySchema = z
+/** May be left out altogether. */
+export const PreviewBranchBodySchema = z
   .object({ branch: PreviewBranchSchema.default('workspace') })
   .default({ branch: 'workspace' })
 export const PreviewAnswerSchema = z.object({
@@ -61,5 +62,6 @@ export const PreviewLogsAnswerSchema = z.object({
 export const PreviewProxyParamsSchema = z.object({
   team: z.string().min(1).max(64),
   branch: PreviewBranchSchema,
+  /** What follows the branch. */
   proxy: z.string().max(4096).optional(),
 })

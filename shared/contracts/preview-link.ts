@@ -8,6 +8,9 @@ import * as z from 'zod'
 export const PreviewBranchSchema = z.enum(['workspace', 'main', 'staging'])
 export type PreviewBranch = z.infer<typeof PreviewBranchSchema>
 
+/** Branches that workspace sync keeps a working tree of because they have previews; the agents' own is always there. */
+export const PreviewTreesSchema = z.array(PreviewBranchSchema.exclude(['workspace'])).max(2)
+
 /** Last lines of a preview's log that are kept for the page of a failure, and the longest of them, in UTF-16 units. */
 export const PREVIEW_LAST_LINES = 40
 export const PREVIEW_LINE_CHARS = 500

@@ -4,7 +4,7 @@
  */
 import * as z from 'zod'
 import { PREVIEW_LAST_LINES, PREVIEW_LINE_CHARS, PreviewBranchSchema } from './preview-link.ts'
-import type { TableContract } from './tables.ts'
+import { tables } from './tables.ts'
 
 /** 100 random bits in lower case base32 (RFC 4648): nobody comes across a host by trying. */
 export const PREVIEW_LABEL_RANDOM_CHARS = 20
@@ -77,7 +77,7 @@ export type PreviewDirectoryItem = z.infer<typeof PreviewDirectoryItemSchema>
  * The directory. `LABEL#<label>`: a `PreviewDirectoryItem`; the control plane creates and removes it. `TICKET#<id>`: a ticket that was
  * used, kept until it has expired (`by`: who used it, so that a repeated write is known to be one's own).
  */
-export const previewsTable = { partitionKey: 'pk', ttl: 'expiresAt', indexes: {} } as const satisfies TableContract
+export const previewsTable = tables.previews
 export const previewKeys = {
   label: (label: string): string => `LABEL#${label}`,
   ticket: (id: string): string => `TICKET#${id}`,

@@ -8,6 +8,7 @@ import * as z from 'zod'
 import * as agents from './agents.ts'
 import * as environments from './environments.ts'
 import * as files from './files.ts'
+import * as previews from './preview-api.ts'
 import * as workspace from './workspace.ts'
 
 export type HttpMethod = 'GET' | 'POST' | 'PUT' | 'DELETE' | 'OPTIONS'
@@ -44,6 +45,14 @@ export const ErrorAnswerSchema = z.object({
 })
 
 const environment = { auth: 'user', params: environments.TeamParamsSchema, errors: [403, 404, 409] } as const
+const preview = { auth: 'member' } as const
+const openPreview = {
+  method: 'GET',
+  auth: 'none',
+  handler: 'open-preview',
+  params: previews.PreviewProxyParamsSchema,
+  errors: [404, 409],
+} as const
 const agent = { auth: 'user', params: agents.AgentParamsSchema } as const
 
 export const routes = {
@@ -243,6 +252,65 @@ export const routes = {
     body: files.WriteFileBodySchema,
     answer: files.WriteFileAnswerSchema,
     errors: [400, 404, 409, 413, 507],
+  },
+  getPreviewStatus: {
+    ...preview,
+    method: 'GET',
+    path: '/api/preview/status',
+    summary: "The team's previews. The existing server answers for teams that are not on containers, here and below.",
+    handler: 'get-preview-status',
+    answer: previews.PreviewStatusAnswerSchema,
+  },
+  createPreview: {
+    ...preview,
+    method: 'POST',
+    path: '/api/preview/create',
+    summary: 'Start the preview of a branch. One that runs stays as it is. `url` lets its first visitor in, once.',
+    handler: 'create-preview',
+    body: previews.CreatePreviewBodySchema,
+    answer: previews.PreviewAnswerSchema,
+    errors: [400, 409],
+  },
+  restartPreview: {
+    ...preview,
+    method: 'POST',
+    path: '/api/preview/restart',
+    summary: 'Start the preview of a branch anew. The body may be left out.',
+    handler: 'restart-preview',
+    body: previews.PreviewBranchBodySchema,
+    answer: previews.PreviewAnswerSchema,
+    errors: [400, 409],
+  },
+  stopPreview: {
+    ...preview,
+    method: 'POST',
+    path: '/api/preview/stop',
+    summary: 'Stop the preview of a branch; a visit does not start it again. The body may be left out.',
+    handler: 'stop-preview',
+    body: previews.PreviewBranchBodySchema,
+    answer: previews.StopPreviewAnswerSchema,
+    errors: [400],
+  },
+  getPreviewLogs: {
+    ...preview,
+    method: 'GET',
+    path: '/api/preview/logs/{branch}',
+    summary: "What a preview's dev server has written, as lines.",
+    handler: 'get-preview-logs',
+    params: previews.PreviewParamsSchema,
+    query: agents.OutputQuerySchema,
+    answer: previews.PreviewLogsAnswerSchema,
+    errors: [404],
+  },
+  openPreview: {
+    ...openPreview,
+    path: '/api/preview/proxy/{team}/{branch}',
+    summary: "Redirects to the preview's own host; a member's bearer token makes that the way in.",
+  },
+  openPreviewPath: {
+    ...openPreview,
+    path: '/api/preview/proxy/{team}/{branch}/',
+    summary: "Redirects to the preview's own host, with whatever path follows.",
   },
   getWorkspaceConfig: {
     method: 'GET',

@@ -5,9 +5,12 @@
 import * as z from 'zod'
 import { AgentViewSchema } from './agents.ts'
 import { MAX_CHAT_CHARS, MAX_CHAT_ENCODED_BYTES, MAX_INPUT_CHARS, MAX_TERMINAL } from './limits.ts'
+import { PreviewBranchSchema } from './preview-link.ts'
 
 const agentId = z.string().min(1).max(128)
 const teamId = z.string().min(1).max(128)
+
+const previewBranch = z.object({ branch: PreviewBranchSchema.default('workspace') }).default({ branch: 'workspace' })
 
 const fitsAnEvent = (text: string): boolean => Buffer.byteLength(JSON.stringify(text)) <= MAX_CHAT_ENCODED_BYTES
 
@@ -42,6 +45,13 @@ export const clientEvents = {
       'Asks for `agent-output`, from the oldest output kept; a repetition begins there again, of 33 the oldest ends.',
     ),
   agent_output_unsubscribe: z.object({ agentId }).describe('Ends it.'),
+  'preview-refresh': z
+    .object({ branch: z.string().max(255).optional(), repositoryUrl: z.string().max(2048).nullish() })
+    .describe('Asks workspace sync to look at the repository now. Answered by `preview-updated` or `preview-error`.'),
+  'preview-status': previewBranch.describe(
+    'Answered by `preview-status-update`, with an address for this member alone when the preview is up.',
+  ),
+  'preview-stop': previewBranch.describe('Stops a preview. Answered by `preview-status-update` or `preview-error`.'),
 } as const
 export type ClientEventName = keyof typeof clientEvents
 export type ClientEvent<N extends ClientEventName> = z.infer<(typeof clientEvents)[N]>
@@ -87,6 +97,23 @@ export const serverEvents = {
     .describe('Finished lines, escape sequences taken out, in order; only to who has asked for it.'),
   terminal_connected: z.object({ agentId, isOwner: z.boolean() }).describe('Answers `terminal_connect`.'),
   terminal_data: z.object({ agentId, data: z.string() }).describe('Output as it is, never cut inside a character.'),
+  'preview-updated': z
+    .object({ branch: z.string(), timestamp: z.iso.datetime() })
+    .describe('Answers `preview-refresh`: sync has been asked, what it finds appears in the preview by itself.'),
+  'preview-status-update': z
+    .object({
+      branch: PreviewBranchSchema,
+      status: z.enum(['starting', 'running', 'idle', 'stopped', 'error']),
+      /** Lets one visitor in, once. */
+      url: z.string().optional(),
+      message: z.string().optional(),
+    })
+    .describe(
+      'The preview of `workspace` has changed, or the answer to a question. `running`: its server answers; `idle`: stopped until the next visit.',
+    ),
+  'preview-error': z
+    .object({ branch: z.string(), error: z.string() })
+    .describe('A preview’s request was refused, and why.'),
   terminal_error: z.object({ agentId, error: z.string() }).describe('A terminal’s request was refused, and why.'),
 } as const
 export type ServerEventName = keyof typeof serverEvents

@@ -37,6 +37,11 @@ export const tables = {
   },
   /** Terminal output, one item a chunk. */
   terminalLog: { partitionKey: 'pk', sortKey: 'sk', ttl: 'expiresAt', indexes: {} },
+  /**
+   * The gateway's directory of previews, `LABEL#<label>`, and tickets that were used, `TICKET#<id>` (previews.ts). Apart from the
+   * records, because the gateway may read nothing else.
+   */
+  previews: { partitionKey: 'pk', ttl: 'expiresAt', indexes: {} },
   /** One item per team and one for all, edited by operators. */
   flags: { partitionKey: 'scope', indexes: {} },
 } as const satisfies Record<string, TableContract>

@@ -4,7 +4,7 @@
  */
 
 /** Kinds of tasks a team has. A family or role of a team is named `<TEAM_NAME_PREFIX><kind>-<hash of the team's id>`. */
-export const TEAM_TASK_KINDS = ['agent', 'sync'] as const
+export const TEAM_TASK_KINDS = ['agent', 'sync', 'preview'] as const
 export type TeamTaskKind = (typeof TEAM_TASK_KINDS)[number]
 
 /** The volume of every base task definition that becomes the team's access point in the team's own definition. */

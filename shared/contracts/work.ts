@@ -1,5 +1,6 @@
 /** Messages of the work queue: what a function leaves to be done after it has answered, or later than now. */
 import * as z from 'zod'
+import { WakePreviewSchema } from './previews.ts'
 
 const environment = {
   teamId: z.string().min(1),
@@ -40,6 +41,8 @@ export const WorkSchema = z.discriminatedUnion('kind', [
     incarnation: z.string().min(1),
     correlationId: z.string(),
   }),
+  /** A preview that was stopped because nobody visited it is visited: sent by the gateway. */
+  WakePreviewSchema,
   /** A WebSocket opened without a session id: send the Engine.IO open packet, which cannot be posted during $connect. */
   z.object({ kind: z.literal('open-socket'), connectionId: z.string().min(1), sid: z.string().min(1) }),
   /** Deliver what a connection's streams hold, later than now (a full or briefly unreachable viewer). */
