@@ -8,6 +8,7 @@ import { splitMessage } from '../../../container-images/workspace-sync/src/files
 import { type FilesAnswer, FilesAnswerSchema, type FilesRequest } from '../../../shared/contracts/files.ts'
 import { LINK_CHUNK_MAX_ENCODED_BYTES } from '../../../shared/contracts/limits.ts'
 import { LINK_HEADERS, type LinkDown, type LinkUp, LinkUpSchema } from '../../../shared/contracts/link.ts'
+import type { WelcomePreview } from '../../../shared/contracts/preview-link.ts'
 
 export type Welcome = Extract<LinkDown, { type: 'welcome' }>
 export type WelcomeSync = Extract<LinkDown, { type: 'welcome-sync' }>
@@ -20,6 +21,8 @@ export type FakeControlPlaneOptions = {
   readonly welcome?: Partial<Welcome>
   /** Takes who connects for workspace sync, and welcomes it with this. */
   readonly sync?: Partial<WelcomeSync>
+  /** Takes who connects for a preview, and welcomes it with this. */
+  readonly preview?: Pick<WelcomePreview, 'branch' | 'port'>
   /** The answer to `ask-authors`; left out, there is none. */
   readonly authors?: readonly { readonly name: string; readonly email: string }[]
   readonly ticket?: string
@@ -95,6 +98,10 @@ export class FakeControlPlane {
 
   get reports() {
     return this.messages.filter((message) => message.type === 'sync')
+  }
+
+  get previews() {
+    return this.messages.filter((message) => message.type === 'preview')
   }
 
   /** How many connections have ended. */
@@ -213,7 +220,9 @@ export class FakeControlPlane {
     if (message.type === 'output') this.#output(link, message)
   }
 
-  #welcome(): Welcome | WelcomeSync {
+  #welcome(): Welcome | WelcomeSync | WelcomePreview {
+    const { preview } = this.#options
+    if (preview) return { type: 'welcome-preview', ...preview, acknowledged: this.#first + this.#logged }
     if (this.#options.sync) return { type: 'welcome-sync', purpose: 'sync', allowLoopback: true, ...this.#options.sync }
     return {
       type: 'welcome',

@@ -1,0 +1,35 @@
+import * as z from 'zod'
+import { PREVIEW_ENV } from '../../../shared/contracts/preview-link.ts'
+import { type ContainerSettings, takeContainerSettings } from '../../common/src/settings.ts'
+import { MACHINE_VARIABLES } from './run/environment.ts'
+
+export type PreviewSettings = ContainerSettings & {
+  /** The team's shared files, read-only. */
+  readonly shared: string
+  /** The task's own disk. */
+  readonly disk: string
+  /** Package managers' caches. */
+  readonly cache: string
+  /** What package managers need to know of this machine. */
+  readonly machine: Readonly<Record<string, string>>
+}
+
+const directory = z.string().startsWith('/')
+
+/** Reads a preview's settings and takes the ticket out of `env`. Throws `SettingsError`. */
+export function takeSettings(env: NodeJS.ProcessEnv): PreviewSettings {
+  const { more, ...common } = takeContainerSettings(env, {
+    [PREVIEW_ENV.shared]: directory.default('/workspaces'),
+    [PREVIEW_ENV.disk]: directory.default('/preview'),
+    [PREVIEW_ENV.cache]: directory.default('/cache'),
+  })
+  return {
+    ...common,
+    shared: more[PREVIEW_ENV.shared],
+    disk: more[PREVIEW_ENV.disk],
+    cache: more[PREVIEW_ENV.cache],
+    machine: Object.fromEntries(
+      MACHINE_VARIABLES.flatMap((name): [string, string][] => (env[name] ? [[name, env[name]]] : [])),
+    ),
+  }
+}
