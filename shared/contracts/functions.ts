@@ -44,6 +44,8 @@ export const capabilityEnv = {
   }),
   /** Reading and writing `LABEL#` items of the directory of previews: with the record, in one transaction. */
   previews: z.object({ PREVIEWS_TABLE: name }),
+  /** Minutes without a visitor after which a preview is stopped, to start again with the next one. */
+  previewIdle: z.object({ PREVIEW_IDLE_MINUTES: z.coerce.number().positive() }),
   /**
    * Making addresses of previews. The pattern is an origin, `https://{label}.preview.example.com`; absent: the stage has no preview
    * domain. The secret, a string of 43 characters or more, signs tickets; the gateway has it too.
@@ -330,7 +332,7 @@ export const functions = {
   'reconcile-tasks': {
     ...schedule,
     entry: 'functions/schedules/reconcile-tasks.ts',
-    uses: [...delivery, 'previews', 'readTasks', 'stopTasks'],
+    uses: [...delivery, 'previews', 'previewIdle', 'readTasks', 'stopTasks'],
   },
   'sweep-outbox': { ...schedule, entry: 'functions/schedules/sweep-outbox.ts', uses: [...delivery] },
   'ping-connections': {
