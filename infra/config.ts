@@ -3,6 +3,7 @@
  * Nothing is looked up: the same file synthesizes on a laptop without credentials.
  */
 import * as z from 'zod'
+import { PREVIEW_IDLE_MS } from '../shared/contracts/limits.ts'
 
 /** CloudWatch Logs takes only certain numbers of days; these are the ones used here. */
 const LogRetentionDays = z.union([z.literal(1), z.literal(7), z.literal(30), z.literal(90), z.literal(365)])
@@ -38,13 +39,68 @@ const StageFields = z.strictObject({
   appDomain: z.hostname().optional(),
   /** Certificate of `appDomain`. CloudFront takes certificates of us-east-1 only, wherever the stage is. */
   certificateArn: z.string().startsWith('arn:aws:acm:us-east-1:').optional(),
+  /** Previews are `<label>.<previewDomain>`; absent: the stage has no previews. Lower case, as hosts are compared. */
+  previewDomain: z.hostname().lowercase().optional(),
+  /** Certificate of `*.<previewDomain>` in the stage's own region; absent: the stack makes one that the hosted zone proves. */
+  previewCertificateArn: z.string().startsWith('arn:aws:acm:').optional(),
+  /** Route 53 zone that gets the wildcard record of `previewDomain`; absent: whoever runs the domain's DNS makes it. */
+  previewHostedZoneId: z
+    .string()
+    .regex(/^Z[A-Z0-9]{1,31}$/)
+    .optional(),
+  /** Minutes without a visitor after which a preview is stopped; the next visit starts it. */
+  previewIdleMinutes: z.coerce.number().positive(),
 })
 
 export const StageConfigSchema = StageFields.refine(
   ({ appDomain, certificateArn }) => (appDomain === undefined) === (certificateArn === undefined),
   { error: 'appDomain and certificateArn are given together or not at all', path: ['appDomain'] },
 )
+  .refine(
+    ({ previewDomain, previewCertificateArn, previewHostedZoneId }) =>
+      previewDomain !== undefined || (previewCertificateArn === undefined && previewHostedZoneId === undefined),
+    {
+      error: 'previewCertificateArn and previewHostedZoneId are of no use without previewDomain',
+      path: ['previewDomain'],
+    },
+  )
+  .refine(
+    (config) =>
+      config.previewDomain === undefined ||
+      isLoopback(config.previewDomain) ||
+      config.previewCertificateArn !== undefined ||
+      config.previewHostedZoneId !== undefined,
+    {
+      error: 'previewDomain needs previewCertificateArn, or previewHostedZoneId to make a certificate with',
+      path: ['previewDomain'],
+    },
+  )
+  .refine(({ appDomain, previewDomain }) => !isSameSite(appDomain, previewDomain), {
+    error:
+      'previewDomain must be another registrable domain than appDomain: previews run what agents wrote, and on one site their cookies and requests count as the own ones of the app',
+    path: ['previewDomain'],
+  })
 export type StageConfig = z.output<typeof StageConfigSchema>
+
+/** `localhost` and all below it, which browsers resolve to the machine they run on and trust without a certificate. */
+export function isLoopback(domain: string): boolean {
+  return domain === 'localhost' || domain.endsWith('.localhost')
+}
+
+/** Address of a preview: `http` where there is no certificate, on the own machine. */
+export function previewOrigin(domain: string, label: string): string {
+  return `${isLoopback(domain) ? 'http' : 'https'}://${label}.${domain}`
+}
+
+/**
+ * Whether browsers may take two domains for one site: when they have their last two labels in common. Only the Public Suffix List
+ * knows better: `a.co.uk` and `b.co.uk` are two sites and refused here, which is safe. A suffix of one label leaves two labels to a
+ * site, so of what is allowed here nothing is the same site.
+ */
+function isSameSite(one: string | undefined, other: string | undefined): boolean {
+  const lastTwo = (domain: string) => domain.toLowerCase().split('.').slice(-2).join('.')
+  return one !== undefined && other !== undefined && lastTwo(one) === lastTwo(other)
+}
 
 const base = {
   retain: false,
@@ -55,12 +111,19 @@ const base = {
   agentArchitecture: 'X86_64',
   taskCapacityProvider: 'FARGATE',
   allowLoopbackRepositories: false,
+  previewIdleMinutes: PREVIEW_IDLE_MS / 60_000,
   throttle: { rate: 500, burst: 1000 },
 } as const satisfies Partial<z.input<typeof StageConfigSchema>>
 
 /** `local` is the stage the one-machine runtime synthesizes. */
 export const stages = {
-  local: { ...base, stage: 'local', allowLoopbackRepositories: true, throttle: { rate: 10_000, burst: 5_000 } },
+  local: {
+    ...base,
+    stage: 'local',
+    allowLoopbackRepositories: true,
+    throttle: { rate: 10_000, burst: 5_000 },
+    previewDomain: 'preview.localhost',
+  },
   dev: { ...base, stage: 'dev', logLevel: 'DEBUG', taskCapacityProvider: 'FARGATE_SPOT' },
   production: {
     ...base,
@@ -81,6 +144,10 @@ const OVERRIDES = {
   alarmEmail: undefined,
   appDomain: undefined,
   certificateArn: undefined,
+  previewDomain: undefined,
+  previewCertificateArn: undefined,
+  previewHostedZoneId: undefined,
+  previewIdleMinutes: 'PREVIEW_IDLE_MINUTES',
 } as const satisfies Partial<Record<keyof StageConfig, string | undefined>>
 
 /**

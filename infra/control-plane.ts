@@ -8,6 +8,7 @@ import { DataStack } from './stacks/data-stack.ts'
 import { EdgeStack } from './stacks/edge-stack.ts'
 import { NetworkStack } from './stacks/network-stack.ts'
 import { ObservabilityStack } from './stacks/observability-stack.ts'
+import { PreviewsStack } from './stacks/previews-stack.ts'
 import { RealtimeStack } from './stacks/realtime-stack.ts'
 import { WorkspaceStack } from './stacks/workspace-stack.ts'
 
@@ -33,7 +34,20 @@ export function addControlPlane(
   })
   const api = new ApiStack(app, id('api'), { deployment, data: data.resources, sockets: realtime.resources })
   const edge = new EdgeStack(app, id('edge'), { deployment, httpApiId: api.httpApiId, sockets: realtime.resources })
-  const stacks = { observability, data, network, workspace, realtime, compute, api, edge }
+  // Without a domain there is nothing to reach previews by, and the API says so (ADR-061).
+  const previews =
+    config.previewDomain === undefined
+      ? {}
+      : {
+          previews: new PreviewsStack(app, id('previews'), {
+            deployment,
+            domain: config.previewDomain,
+            data: data.resources,
+            network,
+            appOrigin: edge.appOrigin,
+          }),
+        }
+  const stacks = { observability, data, network, workspace, realtime, compute, api, edge, ...previews }
   for (const stack of Object.values(stacks)) {
     Tags.of(stack).add('application', 'covibes-control-plane')
     Tags.of(stack).add('stage', config.stage)

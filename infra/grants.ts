@@ -7,7 +7,7 @@ import { PolicyStatement } from 'aws-cdk-lib/aws-iam'
 import type { Capability, FunctionId, functions } from '../shared/contracts/functions.ts'
 import { tables } from '../shared/contracts/tables.ts'
 import { TEAM_SECRETS } from '../shared/contracts/team-resources.ts'
-import type { StageConfig } from './config.ts'
+import { previewOrigin, type StageConfig } from './config.ts'
 import type { DataResources, Grant, Permission, SocketResources, TableId } from './resources.ts'
 import { readTasks, runTasks, stopTasks, teamResources } from './task-grants.ts'
 
@@ -93,6 +93,23 @@ export const grants = {
     environment: { LINK_SECRET_ID: linkSecret.secretArn },
     permissions: () => [{ actions: ['secretsmanager:GetSecretValue'], resources: [linkSecret.secretArn] }],
   }),
+  previews: (data: DataResources): Grant<'previews'> => ({
+    environment: { PREVIEWS_TABLE: data.tables.previews.tableName },
+    permissions: onTable(data, 'previews', [...READ, ...WRITE]),
+  }),
+  previewIdle: ({ config }: DataResources): Grant<'previewIdle'> => ({
+    environment: { PREVIEW_IDLE_MINUTES: String(config.previewIdleMinutes) },
+    permissions: nothing,
+  }),
+  previewLinks: ({ config, previewSecret }: DataResources): Grant<'previewLinks'> => ({
+    environment: {
+      PREVIEW_SECRET_ID: previewSecret.secretArn,
+      ...(config.previewDomain === undefined
+        ? {}
+        : { PREVIEW_ORIGIN_PATTERN: previewOrigin(config.previewDomain, '{label}') }),
+    },
+    permissions: () => [{ actions: ['secretsmanager:GetSecretValue'], resources: [previewSecret.secretArn] }],
+  }),
   internalApiSecret: ({ internalApiSecret }: DataResources): Grant<'internalApiSecret'> => ({
     environment: { INTERNAL_API_SECRET_ID: internalApiSecret.secretArn },
     permissions: () => [{ actions: ['secretsmanager:GetSecretValue'], resources: [internalApiSecret.secretArn] }],
@@ -132,18 +149,24 @@ function loopback({ allowLoopbackRepositories }: StageConfig): Grant<'repositori
   return { ALLOW_LOOPBACK_REPOSITORIES: allowLoopbackRepositories ? 'true' : 'false' }
 }
 
-/** An action on the secrets of these names of all teams. */
+/**
+ * An action on the secrets of these names of all teams. A name that no secret has is authorized as it was asked for, without the
+ * hyphen and the six characters that Secrets Manager appends to the names of those that are there (Service Authorization Reference and
+ * "Identity-based policies": `secret:name-??????`): without it a team that has no secret would be refused (AccessDenied)
+ * where the code expects to be told that there is none (ResourceNotFound).
+ */
 function onTeamSecrets(stack: Stack, prefix: string, action: string, names: readonly string[]): Permission {
   return {
     actions: [action],
-    resources: names.map((name) =>
-      stack.formatArn({
-        service: 'secretsmanager',
-        resource: 'secret',
-        // Secrets Manager appends a hyphen and six characters of its own to every name.
-        resourceName: `${prefix}/*/${name}-??????`,
-        arnFormat: ArnFormat.COLON_RESOURCE_NAME,
-      }),
+    resources: names.flatMap((name) =>
+      [name, `${name}-??????`].map((ending) =>
+        stack.formatArn({
+          service: 'secretsmanager',
+          resource: 'secret',
+          resourceName: `${prefix}/*/${ending}`,
+          arnFormat: ArnFormat.COLON_RESOURCE_NAME,
+        }),
+      ),
     ),
     wildcard: 'Secrets of teams, made by operators at run time; the rest of the name is fixed.',
   }

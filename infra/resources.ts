@@ -25,6 +25,8 @@ export interface DataResources {
   readonly jwtSecret: SecretReference
   readonly linkSecret: SecretReference
   readonly internalApiSecret: SecretReference
+  /** Signs tickets and cookies of previews. */
+  readonly previewSecret: SecretReference
   /** Prefix of the names of the teams' secrets, without a slash at the end. */
   readonly teamSecretsPrefix: string
 }
@@ -41,11 +43,16 @@ export interface BaseTask {
 export interface TaskResources {
   readonly cluster: Cluster
   readonly tasks: Readonly<Record<TeamTaskKind, BaseTask>>
-  readonly placement: {
-    readonly subnetIds: readonly string[]
-    readonly securityGroupIds: readonly string[]
-    readonly publicIp: boolean
-  }
+  readonly placement: TaskPlacement
+}
+/** Where tasks run, and what may connect to them. */
+export interface TaskPlacement {
+  readonly subnetIds: readonly string[]
+  /** Of agents and workspace sync: nothing comes in. */
+  readonly securityGroupIds: readonly string[]
+  /** Of previews: the gateway comes in. */
+  readonly previewSecurityGroupIds: readonly string[]
+  readonly publicIp: boolean
 }
 
 export interface WorkspaceResources {

@@ -7,7 +7,12 @@ import { ContainerTask, type ContainerTaskProps } from './container-task.ts'
 /** From the build context, the repository root. */
 export const AGENT_IMAGE = {
   dockerfile: 'container-images/agent/Dockerfile',
-  notInImage: ['container-images/workspace-sync/src'],
+  notInImage: [
+    'container-images/workspace-sync/src',
+    'container-images/preview/src',
+    'container-images/preview-gateway/src',
+    'shared/domain',
+  ],
 } as const
 
 /** Where agents see the team's shared files: the working tree, and later those of previewed branches beside it. */

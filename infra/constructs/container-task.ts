@@ -35,6 +35,12 @@ export interface TaskKind {
   readonly notInImage: readonly string[]
   /** Where the team's files, or the part of them that is this kind's, are mounted. */
   readonly workspace: string
+  /** The team's files cannot be written to from there. */
+  readonly isReadOnly?: boolean
+  /** Writable paths that only this kind has, by volume. */
+  readonly disk?: Readonly<Record<string, string>>
+  /** Port of the container's own /health and /status; AGENT_STATUS_PORT unless given. */
+  readonly statusPort?: number
   /** Variables beside the link's address. Never a secret: a task definition can be read (invariant 5). */
   readonly environment: Readonly<Record<string, string>>
   /** Seconds between SIGTERM and SIGKILL. */
@@ -45,10 +51,11 @@ export interface TaskKind {
 const OWN_DISK = { home: '/home/node', tmp: '/tmp' } as const
 
 /** Node's own client, because the images have no curl. HOST is the address the server is bound to when that is not every address. */
-const HEALTH_PROBE = [
-  `const host = process.env.HOST ?? '127.0.0.1'`,
-  `fetch('http://' + host + ':${AGENT_STATUS_PORT}/health').then((r) => process.exit(r.ok ? 0 : 1), () => process.exit(1))`,
-].join(';')
+export const healthProbe = (port: number) =>
+  [
+    `const host = process.env.HOST ?? '127.0.0.1'`,
+    `fetch('http://' + host + ':${port}/health').then((r) => process.exit(r.ok ? 0 : 1), () => process.exit(1))`,
+  ].join(';')
 
 /**
  * The stage's own definition of a kind of task, from which each team's is made (ADR-051): there the volume `workspace` becomes the
@@ -62,7 +69,7 @@ export class ContainerTask extends Construct {
     const { config } = deployment
     const arm = config.agentArchitecture === 'ARM64'
     const family = physicalName(config, spec.kind)
-    const writable = { [WORKSPACE_VOLUME]: spec.workspace, ...OWN_DISK }
+    const volumes = { [WORKSPACE_VOLUME]: spec.workspace, ...spec.disk, ...OWN_DISK }
     const executionRole = this.role('ExecutionRole', 'ECS itself: pulls the image, writes the log')
     const definition = new FargateTaskDefinition(this, 'Definition', {
       family,
@@ -74,7 +81,7 @@ export class ContainerTask extends Construct {
       },
       taskRole: this.role('TaskRole', "Stands in for a team's own role until there is one: nothing is allowed"),
       executionRole,
-      volumes: Object.keys(writable).map((name) => ({ name })),
+      volumes: Object.keys(volumes).map((name) => ({ name })),
     })
     const logs = logGroup(this, 'Logs', config)
     const linux = new LinuxParameters(this, 'Linux')
@@ -89,9 +96,13 @@ export class ContainerTask extends Construct {
       user: `${CONTAINER_USER.uid}:${CONTAINER_USER.gid}`,
       readonlyRootFilesystem: true,
       linuxParameters: linux,
-      environment: { [CONTAINER_ENV.linkUrl]: linkUrl, ...spec.environment },
+      environment: {
+        [CONTAINER_ENV.linkUrl]: linkUrl,
+        ...spec.environment,
+        ...(spec.statusPort === undefined ? {} : { PORT: String(spec.statusPort) }),
+      },
       healthCheck: {
-        command: ['CMD', 'node', '-e', HEALTH_PROBE],
+        command: ['CMD', 'node', '-e', healthProbe(spec.statusPort ?? AGENT_STATUS_PORT)],
         interval: Duration.seconds(HEALTH_CHECK.intervalSeconds),
         timeout: Duration.seconds(HEALTH_CHECK.timeoutSeconds),
         retries: HEALTH_CHECK.retries,
@@ -102,15 +113,15 @@ export class ContainerTask extends Construct {
       logging: LogDrivers.awsLogs({ streamPrefix: spec.kind, logGroup: logs, mode: AwsLogDriverMode.NON_BLOCKING }),
     })
     container.addMountPoints(
-      ...Object.entries(writable).map(([sourceVolume, containerPath]) => ({
+      ...Object.entries(volumes).map(([sourceVolume, containerPath]) => ({
         sourceVolume,
         containerPath,
-        readOnly: false,
+        readOnly: sourceVolume === WORKSPACE_VOLUME && spec.isReadOnly === true,
       })),
     )
     acknowledge(definition, {
       'AwsSolutions-ECS2':
-        'The two variables are an address and a path; secrets never stand in a task definition (invariant 5).',
+        'The variables are an address, paths and a port; secrets never stand in a task definition (invariant 5).',
     })
     acknowledge(executionRole, {
       'AwsSolutions-IAM5[Resource::*]':
@@ -123,17 +134,18 @@ export class ContainerTask extends Construct {
     }
   }
 
-  /** Assumed by ECS for tasks of this account only (the confused deputy: ECS's "Amazon ECS task IAM role" page). */
   private role(id: string, description: string): Role {
-    const stack = Stack.of(this)
-    return new Role(this, id, {
-      description,
-      assumedBy: new ServicePrincipal('ecs-tasks.amazonaws.com', {
-        conditions: {
-          StringEquals: { 'aws:SourceAccount': stack.account },
-          ArnLike: { 'aws:SourceArn': stack.formatArn({ service: 'ecs', resource: '*' }) },
-        },
-      }),
-    })
+    return new Role(this, id, { description, assumedBy: ecsTasks(this) })
   }
+}
+
+/** ECS, for tasks of this account only (the confused deputy: ECS's "Amazon ECS task IAM role" page). */
+export function ecsTasks(scope: Construct): ServicePrincipal {
+  const stack = Stack.of(scope)
+  return new ServicePrincipal('ecs-tasks.amazonaws.com', {
+    conditions: {
+      StringEquals: { 'aws:SourceAccount': stack.account },
+      ArnLike: { 'aws:SourceArn': stack.formatArn({ service: 'ecs', resource: '*' }) },
+    },
+  })
 }

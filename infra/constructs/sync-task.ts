@@ -6,7 +6,12 @@ import { ContainerTask, type ContainerTaskProps } from './container-task.ts'
 /** From the build context, the repository root. */
 export const SYNC_IMAGE = {
   dockerfile: 'container-images/workspace-sync/Dockerfile',
-  notInImage: ['container-images/agent/src'],
+  notInImage: [
+    'container-images/agent/src',
+    'container-images/preview/src',
+    'container-images/preview-gateway/src',
+    'shared/domain',
+  ],
 } as const
 
 /** Where workspace sync sees all of the team's files, its own beside the shared ones. */

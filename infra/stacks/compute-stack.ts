@@ -8,6 +8,7 @@ import type { Construct } from 'constructs'
 import { ECS_TASK_STATE_CHANGE } from '../../shared/contracts/domain-events.ts'
 import { AgentTask } from '../constructs/agent-task.ts'
 import { ControlPlaneFunction } from '../constructs/control-plane-function.ts'
+import { PreviewTask } from '../constructs/preview-task.ts'
 import { EveryMinute } from '../constructs/schedule.ts'
 import { SyncTask } from '../constructs/sync-task.ts'
 import type { Deployment } from '../deployment.ts'
@@ -42,6 +43,7 @@ export class ComputeStack extends Stack {
     const tasks = {
       agent: new AgentTask(this, 'AgentTask', { deployment, linkUrl }).task,
       sync: new SyncTask(this, 'SyncTask', { deployment, linkUrl }).task,
+      preview: new PreviewTask(this, 'PreviewTask', { deployment, linkUrl }).task,
     }
     const resources = { ...data, ...sockets, ...workspace, cluster, tasks, placement: network.placement }
 

@@ -40,6 +40,7 @@ export class DataStack extends Stack {
         environments: this.table('Environments', 'environments', config),
         connections: this.table('Connections', 'connections', config),
         terminalLog: this.table('TerminalLog', 'terminalLog', config),
+        previews: this.table('Previews', 'previews', config),
         flags: this.table('Flags', 'flags', config),
       },
       workQueue: this.workQueue(deployment),
@@ -50,6 +51,7 @@ export class DataStack extends Stack {
       jwtSecret: this.jwtSecret(config),
       linkSecret: this.linkSecret(config),
       internalApiSecret: this.internalApiSecret(config),
+      previewSecret: this.previewSecret(config),
       teamSecretsPrefix: `covibes/${config.stage}/teams`,
     }
     const { flags } = this.resources.tables
@@ -126,6 +128,21 @@ export class DataStack extends Stack {
     acknowledge(secret, {
       'AwsSolutions-SMG4':
         'Tickets live ten minutes and are void after first use; a leaked secret is replaced by hand.',
+    })
+    return secret
+  }
+
+  private previewSecret(config: DataResources['config']): SecretReference {
+    const secret = new Secret(this, 'PreviewSecret', {
+      secretName: `covibes/${config.stage}/preview-secret`,
+      description:
+        'Tickets and cookies of previews are signed with it. Random; changing it ends visits, and the gateway reads it when it starts.',
+      generateSecretString: { passwordLength: 64, excludePunctuation: true },
+      removalPolicy: removalPolicy(config),
+    })
+    acknowledge(secret, {
+      'AwsSolutions-SMG4':
+        'What it signs lives a day at most, and only visits of previews depend on it; a leaked secret is replaced by hand.',
     })
     return secret
   }

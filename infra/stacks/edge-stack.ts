@@ -48,6 +48,9 @@ const ORIGIN_READ_TIMEOUT = Duration.seconds(60)
 
 /** One origin for the browser: the frontend's bucket, the HTTP API and the WebSocket API behind one distribution (ADR-030). */
 export class EdgeStack extends Stack {
+  /** The browser's one origin. */
+  readonly appOrigin: string
+
   constructor(scope: Construct, id: string, { deployment, httpApiId, sockets }: EdgeStackProps) {
     super(scope, id, { description: 'Covibes control plane: one origin for the browser' })
     const { config } = deployment
@@ -111,8 +114,8 @@ export class EdgeStack extends Stack {
           }
         : {}),
     })
-    const url = config.appDomain ?? distribution.distributionDomainName
-    new CfnOutput(this, 'AppUrl', { value: `https://${url}`, description: "The browser's one origin" })
+    this.appOrigin = `https://${config.appDomain ?? distribution.distributionDomainName}`
+    new CfnOutput(this, 'AppUrl', { value: this.appOrigin, description: "The browser's one origin" })
     new CfnOutput(this, 'DistributionId', { value: distribution.distributionId })
     new CfnOutput(this, 'DistributionDomain', {
       value: distribution.distributionDomainName,

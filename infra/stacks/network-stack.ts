@@ -3,15 +3,19 @@ import {
   FlowLogDestination,
   GatewayVpcEndpointAwsService,
   IpAddresses,
+  type ISecurityGroup,
   type ISubnet,
   type IVpc,
+  Peer,
+  Port,
   SecurityGroup,
   SubnetType,
   Vpc,
 } from 'aws-cdk-lib/aws-ec2'
 import type { Construct } from 'constructs'
+import { PREVIEW_PORTS } from '../../shared/contracts/limits.ts'
 import { type Deployment, logGroup } from '../deployment.ts'
-import type { TaskResources } from '../resources.ts'
+import type { TaskPlacement } from '../resources.ts'
 
 export interface NetworkStackProps {
   readonly deployment: Deployment
@@ -19,11 +23,14 @@ export interface NetworkStackProps {
 
 /**
  * Where tasks run. By default public subnets without NAT: a task pays for a public address while it lives instead of the stage
- * paying for NAT gateways for ever (ADR-012). Nothing can connect to a task either way: its security group lets nothing in.
+ * paying for NAT gateways for ever (ADR-012). Nothing can connect to a task either way: its security group lets nothing in, but for
+ * the gateway to a preview's port (ADR-061).
  */
 export class NetworkStack extends Stack {
   readonly vpc: IVpc
-  readonly placement: TaskResources['placement']
+  readonly placement: TaskPlacement
+  /** Of the preview gateway's tasks; its load balancer is let in where that is made. */
+  readonly gatewaySecurityGroup: ISecurityGroup
   /** The subnets of `placement`. */
   readonly taskSubnets: readonly ISubnet[]
 
@@ -59,10 +66,31 @@ export class NetworkStack extends Stack {
       description: 'Agent tasks: nothing comes in, their links go out',
       allowAllOutbound: true,
     })
+    const previews = new SecurityGroup(this, 'PreviewSecurityGroup', {
+      vpc: this.vpc,
+      description: 'Preview tasks: the gateway comes in, package registries and links go out',
+      allowAllOutbound: true,
+    })
+    const gateway = new SecurityGroup(this, 'GatewaySecurityGroup', {
+      vpc: this.vpc,
+      description: 'Preview gateway: to previews and to AWS, nowhere else',
+      // Names and credentials are not filtered by security groups, so ECS and DNS need no rule.
+      allowAllOutbound: false,
+    })
+    const ports = Port.tcpRange(PREVIEW_PORTS.min, PREVIEW_PORTS.max)
+    previews.addIngressRule(gateway, ports, 'The ports that previews lease')
+    gateway.addEgressRule(previews, ports, 'The ports that previews lease')
+    gateway.addEgressRule(
+      Peer.anyIpv4(),
+      Port.HTTPS,
+      'DynamoDB, SQS, ECR, logs and the secret, which have no address of their own',
+    )
+    this.gatewaySecurityGroup = gateway
     this.taskSubnets = behindNat ? vpc.privateSubnets : vpc.publicSubnets
     this.placement = {
       subnetIds: this.taskSubnets.map((subnet) => subnet.subnetId),
       securityGroupIds: [tasks.securityGroupId],
+      previewSecurityGroupIds: [previews.securityGroupId],
       publicIp: !behindNat,
     }
   }

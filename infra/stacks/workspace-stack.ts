@@ -75,7 +75,7 @@ export class WorkspaceStack extends Stack {
       description: 'The file system: tasks mount it, nothing else comes in',
       allowAllOutbound: false,
     })
-    for (const tasks of placement.securityGroupIds) {
+    for (const tasks of [...placement.securityGroupIds, ...placement.previewSecurityGroupIds]) {
       securityGroup.addIngressRule(Peer.securityGroupId(tasks), Port.NFS, 'Tasks mount it')
     }
     return new FileSystem(this, 'Files', {

@@ -1,7 +1,13 @@
 import { Match } from 'aws-cdk-lib/assertions'
 import { describe, expect, it } from 'vitest'
 import { ECS_TASK_STATE_CHANGE } from '../../shared/contracts/domain-events.ts'
-import { HEALTH_CHECK, STOP_TIMEOUT_SECONDS, SYNC_STOP_TIMEOUT_SECONDS } from '../../shared/contracts/limits.ts'
+import {
+  HEALTH_CHECK,
+  PREVIEW_PORTS,
+  STOP_TIMEOUT_SECONDS,
+  SYNC_STOP_TIMEOUT_SECONDS,
+} from '../../shared/contracts/limits.ts'
+import { TEAM_TASK_KINDS, type TeamTaskKind } from '../../shared/contracts/team-resources.ts'
 import { actionsOf, lambdaOf, statementsOf } from './support/roles.ts'
 import { synthesized } from './support/synthesized.ts'
 
@@ -10,24 +16,51 @@ const { compute } = app.templates
 const definitionOf = (kind: string, { ofType } = app) =>
   ofType('AWS::ECS::TaskDefinition').find(({ Properties }) => Properties.ContainerDefinitions[0].Name === kind)
 
-const KINDS = [
+interface Kind {
+  readonly kind: TeamTaskKind
+  readonly size: { readonly Cpu: string; readonly Memory: string }
+  /** Paths by volume; a team's files come first. */
+  readonly readOnly?: Readonly<Record<string, string>>
+  readonly writable: Readonly<Record<string, string>>
+  readonly variables: readonly { readonly Name: string; readonly Value: string }[]
+  readonly statusPort: number
+  readonly stopTimeout: number
+}
+
+const KINDS: readonly Kind[] = [
   {
     kind: 'agent',
     size: { Cpu: '1024', Memory: '2048' },
     writable: { workspace: '/workspaces', home: '/home/node', tmp: '/tmp' },
-    variable: { Name: 'COVIBES_WORKSPACE', Value: '/workspaces/workspace' },
+    variables: [{ Name: 'COVIBES_WORKSPACE', Value: '/workspaces/workspace' }],
+    statusPort: 8080,
     stopTimeout: STOP_TIMEOUT_SECONDS,
   },
   {
     kind: 'sync',
     size: { Cpu: '256', Memory: '512' },
     writable: { workspace: '/team', home: '/home/node', tmp: '/tmp' },
-    variable: { Name: 'COVIBES_TEAM_ROOT', Value: '/team' },
+    variables: [{ Name: 'COVIBES_TEAM_ROOT', Value: '/team' }],
+    statusPort: 8080,
     stopTimeout: SYNC_STOP_TIMEOUT_SECONDS,
   },
-] as const
+  {
+    kind: 'preview',
+    size: { Cpu: '512', Memory: '1024' },
+    readOnly: { workspace: '/workspaces' },
+    writable: { mirror: '/preview', cache: '/cache', home: '/home/node', tmp: '/tmp' },
+    variables: [
+      { Name: 'COVIBES_SHARED', Value: '/workspaces' },
+      { Name: 'COVIBES_PREVIEW_DISK', Value: '/preview' },
+      { Name: 'COVIBES_PREVIEW_CACHE', Value: '/cache' },
+      { Name: 'PORT', Value: '9000' },
+    ],
+    statusPort: 9000,
+    stopTimeout: STOP_TIMEOUT_SECONDS,
+  },
+]
 
-describe.each(KINDS)('$kind task', ({ kind, size, writable, variable, stopTimeout }) => {
+describe.each(KINDS)('$kind task', ({ kind, size, readOnly = {}, writable, variables, statusPort, stopTimeout }) => {
   const definition = definitionOf(kind)
   const container = definition?.Properties.ContainerDefinitions[0]
   const roleId = (property: 'TaskRoleArn' | 'ExecutionRoleArn'): string =>
@@ -54,18 +87,20 @@ describe.each(KINDS)('$kind task', ({ kind, size, writable, variable, stopTimeou
     })
     expect(container.Privileged).not.toBe(true)
     expect(container.MountPoints).toEqual(
-      Object.entries(writable).map(([SourceVolume, ContainerPath]) => ({
-        SourceVolume,
-        ContainerPath,
-        ReadOnly: false,
-      })),
+      [readOnly, writable].flatMap((volumes) =>
+        Object.entries(volumes).map(([SourceVolume, ContainerPath]) => ({
+          SourceVolume,
+          ContainerPath,
+          ReadOnly: volumes === readOnly,
+        })),
+      ),
     )
     // A volume without configuration is a bind mount on the task's own disk; a team's definition puts its files in the first.
-    expect(definition?.Properties.Volumes).toEqual(Object.keys(writable).map((Name) => ({ Name })))
+    expect(definition?.Properties.Volumes).toEqual(Object.keys({ ...readOnly, ...writable }).map((Name) => ({ Name })))
   })
 
   it('knows where its link goes and where its files are, and no secret', () => {
-    expect(container.Environment).toEqual([{ Name: 'COVIBES_LINK_URL', Value: expect.anything() }, variable])
+    expect(container.Environment).toEqual([{ Name: 'COVIBES_LINK_URL', Value: expect.anything() }, ...variables])
     expect(container.Secrets).toBeUndefined()
   })
 
@@ -77,7 +112,7 @@ describe.each(KINDS)('$kind task', ({ kind, size, writable, variable, stopTimeou
       StartPeriod: HEALTH_CHECK.startPeriodSeconds,
     })
     expect(container.HealthCheck.Command.slice(0, 3)).toEqual(['CMD', 'node', '-e'])
-    expect(container.HealthCheck.Command[3]).toContain(':8080/health')
+    expect(container.HealthCheck.Command[3]).toContain(`:${statusPort}/health`)
   })
 
   it('may do nothing', () => {
@@ -121,6 +156,15 @@ describe.each(KINDS)('$kind task', ({ kind, size, writable, variable, stopTimeou
     expect(Variables[`${kind.toUpperCase()}_TASK_DEFINITION`]).toEqual({ Ref: definition?.logicalId })
     expect(Variables[`${kind.toUpperCase()}_CONTAINER`]).toBe(container.Name)
   })
+})
+
+it('are all kinds of tasks', () => {
+  expect(KINDS.map(({ kind }) => kind)).toEqual(TEAM_TASK_KINDS)
+})
+
+it('a preview says how it is on a port that no preview leases', () => {
+  const { statusPort = 0 } = KINDS.find(({ kind }) => kind === 'preview') ?? {}
+  expect(statusPort < PREVIEW_PORTS.min || statusPort > PREVIEW_PORTS.max).toBe(true)
 })
 
 describe('cluster', () => {

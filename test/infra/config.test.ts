@@ -18,11 +18,13 @@ describe('stageConfig', () => {
       LEGACY_API_URL: 'http://127.0.0.1:3001',
       MODEL_BASE_URL: 'http://127.0.0.1:4001',
       USE_DOCKER_AGENTS: 'false',
+      PREVIEW_IDLE_MINUTES: '0.5',
     }
     expect(stageConfig('local', nothing, variables)).toMatchObject({
       legacyApiUrl: 'http://127.0.0.1:3001',
       modelBaseUrl: 'http://127.0.0.1:4001',
       useDockerAgents: false,
+      previewIdleMinutes: 0.5,
     })
   })
 
@@ -35,6 +37,44 @@ describe('stageConfig', () => {
     expect(() => given({ certificateArn })).toThrow('appDomain and certificateArn are given together or not at all')
     expect(() => given({ appDomain, certificateArn: certificateArn.replace('us-east-1', 'eu-west-1') })).toThrow()
     expect(() => given({ appDomain: 'https://app.example.com', certificateArn })).toThrow('appDomain')
+  })
+
+  describe('preview domain', () => {
+    const given = (values: Record<string, string>) => stageConfig('production', (key) => values[key])
+    const previewHostedZoneId = 'Z0123456789'
+    const app = {
+      appDomain: 'app.example.com',
+      certificateArn: 'arn:aws:acm:us-east-1:111122223333:certificate/abc',
+    }
+
+    it('comes with a certificate, or with the zone that proves one', () => {
+      const previewDomain = 'preview.example.net'
+      const previewCertificateArn = 'arn:aws:acm:eu-central-1:111122223333:certificate/abc'
+      expect(given({ ...app, previewDomain, previewCertificateArn })).toMatchObject({ previewDomain })
+      expect(given({ ...app, previewDomain, previewHostedZoneId })).toMatchObject({ previewHostedZoneId })
+      expect(() => given({ previewDomain })).toThrow(
+        'previewDomain needs previewCertificateArn, or previewHostedZoneId',
+      )
+      expect(() => given({ previewHostedZoneId })).toThrow('of no use without previewDomain')
+      expect(() => given({ previewCertificateArn })).toThrow('of no use without previewDomain')
+    })
+
+    it.each(['app.example.com', 'preview.app.example.com', 'example.com', 'preview.example.com', 'x.y.EXAMPLE.com'])(
+      'is another site than the app: not %s',
+      (previewDomain) => {
+        expect(() => given({ ...app, previewDomain, previewHostedZoneId })).toThrow('previewDomain')
+      },
+    )
+
+    it('says why one site is refused', () => {
+      expect(() => given({ ...app, previewDomain: 'preview.example.com', previewHostedZoneId })).toThrow(
+        'another registrable domain than appDomain',
+      )
+    })
+
+    it("needs no certificate on one's own machine", () => {
+      expect(stageConfig('local').previewDomain).toBe('preview.localhost')
+    })
   })
 
   it('ignores the shell for stages that are deployed', () => {

@@ -7,6 +7,7 @@ import { synthesized, withStandIns } from './support/synthesized.ts'
 
 describe('control plane', () => {
   it.each(Object.keys(stages))('%s synthesizes without an unacknowledged finding', (stage) => {
+    const previews = stageConfig(stage).previewDomain === undefined ? [] : ['previews']
     expect(Object.keys(synthesized(stage).templates)).toEqual([
       'observability',
       'data',
@@ -16,6 +17,7 @@ describe('control plane', () => {
       'compute',
       'api',
       'edge',
+      ...previews,
     ])
   })
 

@@ -95,6 +95,8 @@ describe('what outlives the stack', () => {
         "data/InternalApiSecretFEBD2110",
         "data/JwtSecretB8834B39",
         "data/LinkSecret6774D112",
+        "data/PreviewSecretB10C722C",
+        "data/Previews34B4C4F9",
         "data/TerminalLogB20C6B5D",
         "data/WorkBF636A8B",
         "data/WorkDeadLetters429E96E8",
@@ -147,6 +149,7 @@ describe('secrets', () => {
     expect(imported.ofType('AWS::SecretsManager::Secret').map(({ Properties }) => Properties.Name)).toEqual([
       'covibes/production/link-secret',
       'covibes/production/internal-api-secret',
+      'covibes/production/preview-secret',
     ])
     imported.templates.api.hasResourceProperties('AWS::Lambda::Function', {
       FunctionName: 'covibes-production-authorize-user',

@@ -5,6 +5,8 @@ import { App, Stack } from 'aws-cdk-lib'
 import { DockerImageAsset } from 'aws-cdk-lib/aws-ecr-assets'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { AGENT_IMAGE } from '../../infra/constructs/agent-task.ts'
+import { GATEWAY_IMAGE } from '../../infra/constructs/preview-gateway.ts'
+import { PREVIEW_IMAGE } from '../../infra/constructs/preview-task.ts'
 import { SYNC_IMAGE } from '../../infra/constructs/sync-task.ts'
 
 const repository = join(import.meta.dirname, '..', '..')
@@ -21,6 +23,8 @@ function copied(dockerfile: string): readonly string[] {
 describe.each([
   ['agent', AGENT_IMAGE],
   ['workspace-sync', SYNC_IMAGE],
+  ['preview', PREVIEW_IMAGE],
+  ['preview-gateway', GATEWAY_IMAGE],
 ])('the build context of the image %s, as CDK stages it', (name, { dockerfile, notInImage }) => {
   let outdir: string
   let files: readonly string[]

@@ -125,9 +125,10 @@ describe('task definitions', () => {
 
   it("can be registered in the teams' families with the teams' roles, and not otherwise", () => {
     expect(mayCall('ecs', 'RegisterTaskDefinition', made)).toBe(true)
-    expect(mayCall('ecs', 'RegisterTaskDefinition', { ...made, family: 'covibes-local-sync-0123456789abcdef' })).toBe(
-      true,
-    )
+    for (const kind of ['sync', 'preview']) {
+      const family = `covibes-local-${kind}-0123456789abcdef`
+      expect(mayCall('ecs', 'RegisterTaskDefinition', { ...made, family })).toBe(true)
+    }
     expect(mayCall('ecs', 'RegisterTaskDefinition', { ...made, family: 'covibes-local-agent' })).toBe(false)
     expect(mayCall('ecs', 'RegisterTaskDefinition', { ...made, family: 'covibes-local-2-agent-0123' })).toBe(false)
     expect(mayCall('ecs', 'RegisterTaskDefinition', { ...made, taskRoleArn: ADMIN_ROLE })).toBe(false)
@@ -144,6 +145,15 @@ describe('task definitions', () => {
     expect(mayCall('ecs', 'RunTask', { ...run, taskDefinition: AGENT_TASK_DEFINITION })).toBe(false)
     expect(mayCall('ecs', 'RunTask', { ...run, taskDefinition: arn('ecs', 'task-definition/other:1') })).toBe(false)
     expect(mayCall('ecs', 'RunTask', { ...run, cluster: arn('ecs', 'cluster/other') })).toBe(false)
+  })
+
+  it("are not the gateway's, which is nobody's but the service's to run", () => {
+    const [gateway] = assembly.ofType('AWS::ECS::Service')
+    const family = /task-definition\/(.+):\d+$/.exec(String(gateway?.properties.TaskDefinition))?.[1]
+    expect(family).toMatch(/gateway/)
+    expect(mayCall('ecs', 'RegisterTaskDefinition', { ...made, family })).toBe(false)
+    const taskDefinition = gateway?.properties.TaskDefinition
+    expect(mayCall('ecs', 'RunTask', { cluster: CLUSTER_ARN, taskDefinition })).toBe(false)
   })
 
   it('are tagged, as tasks are, only while they are made', () => {
@@ -185,6 +195,16 @@ describe('secrets of teams', () => {
   const secret = (name: string) => arn('secretsmanager', `secret:covibes/local/teams/t1/${name}-AbCdEf`)
   const may = (id: FunctionId, action: string, name: string) =>
     allowed(`covibes-local-${id}`, { action: `secretsmanager:${action}`, resource: secret(name), context: {} })
+
+  it('can be asked for before they are made: then IAM decides on the name as it was asked for', () => {
+    const bare = (name: string) => arn('secretsmanager', `secret:covibes/local/teams/t1/${name}`)
+    const mayAsk = (id: FunctionId, action: string, name: string) =>
+      allowed(`covibes-local-${id}`, { action: `secretsmanager:${action}`, resource: bare(name), context: {} })
+    expect(mayAsk('on-link-message', 'GetSecretValue', 'model-key')).toBe(true)
+    expect(mayAsk('on-link-message', 'GetSecretValue', 'git-credentials')).toBe(true)
+    expect(mayAsk('on-work', 'DeleteSecret', 'git-credentials')).toBe(true)
+    expect(mayAsk('on-link-message', 'GetSecretValue', 'model-key-of-another')).toBe(false)
+  })
 
   it('are read by the function that hands them to their containers, and by no other', () => {
     for (const name of ['model-key', 'git-credentials']) {

@@ -36,14 +36,12 @@ describe('file system', () => {
     const onWork = app
       .ofType('AWS::Lambda::Function')
       .find((found) => found.Properties.FunctionName === 'covibes-production-on-work')
-    expect(group?.Properties.SecurityGroupIngress).toEqual([
-      expect.objectContaining({
-        IpProtocol: 'tcp',
-        FromPort: 2049,
-        ToPort: 2049,
-        SourceSecurityGroupId: onWork?.Properties.Environment.Variables.TASK_SECURITY_GROUPS,
-      }),
-    ])
+    const { TASK_SECURITY_GROUPS, PREVIEW_SECURITY_GROUPS } = onWork?.Properties.Environment.Variables ?? {}
+    expect(group?.Properties.SecurityGroupIngress).toEqual(
+      [TASK_SECURITY_GROUPS, PREVIEW_SECURITY_GROUPS].map((SourceSecurityGroupId) =>
+        expect.objectContaining({ IpProtocol: 'tcp', FromPort: 2049, ToPort: 2049, SourceSecurityGroupId }),
+      ),
+    )
     for (const target of app.ofType('AWS::EFS::MountTarget')) {
       expect(target.Properties.SecurityGroups).toEqual([{ 'Fn::GetAtt': [group?.logicalId, 'GroupId'] }])
     }

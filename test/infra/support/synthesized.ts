@@ -4,6 +4,8 @@ import { dirname, join } from 'node:path'
 import { Template } from 'aws-cdk-lib/assertions'
 import { type StageConfig, stageConfig } from '../../../infra/config.ts'
 import { AGENT_IMAGE } from '../../../infra/constructs/agent-task.ts'
+import { GATEWAY_IMAGE } from '../../../infra/constructs/preview-gateway.ts'
+import { PREVIEW_IMAGE } from '../../../infra/constructs/preview-task.ts'
 import { SYNC_IMAGE } from '../../../infra/constructs/sync-task.ts'
 import { addControlPlane, controlPlaneApp } from '../../../infra/control-plane.ts'
 import { functions } from '../../../shared/contracts/functions.ts'
@@ -41,7 +43,7 @@ export function withStandIns<T>(use: (directories: StandIns) => T): T {
       writeFileSync(join(functionsDirectory, id, 'index.mjs'), `export const handler = async () => '${id}'\n`)
     }
     const imageDirectory = join(directory, 'image')
-    for (const { dockerfile } of [AGENT_IMAGE, SYNC_IMAGE]) {
+    for (const { dockerfile } of [AGENT_IMAGE, SYNC_IMAGE, PREVIEW_IMAGE, GATEWAY_IMAGE]) {
       mkdirSync(join(imageDirectory, dirname(dockerfile)), { recursive: true })
       writeFileSync(join(imageDirectory, dockerfile), 'FROM scratch\n')
     }
