@@ -1,6 +1,7 @@
 import { functionEnv } from '../../shared/contracts/functions.ts'
 import { WorkSchema } from '../../shared/contracts/work.ts'
 import { startEnvironment, stopEnvironment } from '../../shared/domain/environments/operations.ts'
+import { wakePreview } from '../../shared/domain/previews/operations.ts'
 import { EVERYTHING } from '../../shared/domain/realtime/batch.ts'
 import { deliver } from '../../shared/domain/realtime/deliver.ts'
 import { closeUnauthenticated, openSocket } from '../../shared/domain/realtime/engine.ts'
@@ -24,6 +25,8 @@ export const handler = queueHandler(WorkSchema, async (work) => {
       return stopSyncLast(work, working)
     case 'remove-team':
       return removeTeamStep(work, working)
+    case 'wake-preview':
+      return wakePreview(work, working)
     case 'open-socket':
       return openSocket(work, delivering)
     case 'close-unauthenticated':

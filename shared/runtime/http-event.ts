@@ -11,6 +11,7 @@ const strings = z.record(z.string(), z.string().optional()).default({})
 
 export const HttpEventSchema = z.object({
   rawPath: z.string().default(''),
+  rawQueryString: z.string().default(''),
   headers: strings,
   pathParameters: strings,
   /** Repeated parameters arrive joined by commas. */
@@ -44,6 +45,8 @@ export type HttpRequest<R extends Route> = RouteInput<R> & {
   /** The request as it came, for the routes that do not speak JSON. */
   readonly raw: {
     readonly query: Readonly<Record<string, string | undefined>>
+    /** As it was written, without `?`. */
+    readonly queryString: string
     /** Names in lower case. */
     readonly headers: Readonly<Record<string, string | undefined>>
     /** @throws BadRequest when the bytes are not UTF-8; BodyTooLarge above `maxBytes`. */
@@ -74,9 +77,12 @@ export function bodyText(event: Pick<HttpEvent, 'body' | 'isBase64Encoded'>, max
 const badBody = (message: string) => new BadRequest(`The request body ${message}`, [{ field: 'body', message }])
 
 /** Any content type is taken as long as the body is JSON: existing clients are careless with the header. */
-function jsonBody(event: HttpEvent): unknown {
+function jsonBody(event: HttpEvent, schema: z.ZodType): unknown {
   const text = bodyText(event, MAX_BODY_BYTES)
-  if (text.trim() === '') throw badBody('is missing')
+  if (text.trim() === '') {
+    if (schema.safeParse(undefined).success) return undefined
+    throw badBody('is missing')
+  }
   try {
     return JSON.parse(text)
   } catch {
@@ -110,12 +116,13 @@ export function parseRequest<R extends Route>(route: R, event: HttpEvent, correl
     params: route.params && parseInput(route.params, event.pathParameters, 'path'),
     query: route.query && parseInput(route.query, event.queryStringParameters, 'query'),
     idempotencyKey: idempotencyKey(route, event.headers),
-    body: route.body && parseInput(route.body, jsonBody(event), 'body'),
+    body: route.body && parseInput(route.body, jsonBody(event, route.body), 'body'),
     correlationId,
     requestId: event.requestContext.requestId,
     receivedAt: event.requestContext.timeEpoch,
     raw: {
       query: event.queryStringParameters,
+      queryString: event.rawQueryString,
       headers: event.headers,
       text: (maxBytes: number) => bodyText(event, maxBytes),
     },

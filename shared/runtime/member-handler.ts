@@ -16,7 +16,7 @@ import type { TokenVerifier } from './verify-token.ts'
 export interface MemberDeps {
   readonly verifyToken: TokenVerifier
   /** Whether the control plane answers for this team. */
-  readonly isOurs: (actor: Actor) => Promise<boolean>
+  readonly isOurs: (actor: Pick<Actor, 'teamId'>) => Promise<boolean>
   readonly forward: Forward
 }
 

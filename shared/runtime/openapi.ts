@@ -163,7 +163,14 @@ function operation(id: string, route: Route, names: Names): Json {
         .map((name) => HEADERS[name] ?? { name, in: 'header', schema: { type: 'string' } }),
       ref('parameters', 'CorrelationId'),
     ],
-    ...(body ? { requestBody: { required: true, content: jsonContent(ref('schemas', body)) } } : {}),
+    ...(body
+      ? {
+          requestBody: {
+            required: !route.body?.safeParse(undefined).success,
+            content: jsonContent(ref('schemas', body)),
+          },
+        }
+      : {}),
     responses: responsesOf(route, names),
   }
 }

@@ -18,7 +18,14 @@ import type { FunctionEnv } from '../contracts/functions.ts'
 import type { AgentTerminal } from '../domain/agents/ports.ts'
 import { systemClock } from '../domain/clock.ts'
 import { authorsSince } from '../domain/environments/authors.ts'
-import { admitLink, linkOrders, recordExit, recordHealth, recordSyncReport } from '../domain/environments/links.ts'
+import {
+  admitLink,
+  linkOrders,
+  recordExit,
+  recordHealth,
+  recordPreviewReport,
+  recordSyncReport,
+} from '../domain/environments/links.ts'
 import { sendInput, sendSignal } from '../domain/realtime/link-input.ts'
 import type { PingDeps } from '../domain/realtime/pings.ts'
 import type { DeliveryDeps, InputDeps, LinkMessageDeps, Log, PublishDeps } from '../domain/realtime/ports.ts'
@@ -87,6 +94,13 @@ export function inputDeps(env: FunctionEnv<'send-agent-input'>): InputDeps {
   }
 }
 
+/** Telling a container something that waits for no answer. */
+export const linkPosting = (env: DeliveryEnv): Pick<InputDeps, 'links' | 'poster' | 'sleep'> => ({
+  links: linksOf(env),
+  poster: createConnectionPoster(env.WEBSOCKET_ENDPOINT, log),
+  sleep: base.sleep,
+})
+
 /** An agent's terminal for the HTTP API. Held input counts as sent: it reaches the program when it has started. */
 export function agentTerminal(env: FunctionEnv<'send-agent-input'>): AgentTerminal {
   const deps = inputDeps(env)
@@ -127,7 +141,7 @@ export const pingDeps = (env: FunctionEnv<'ping-connections'>): PingDeps => ({
 })
 
 export function linkDeps(env: FunctionEnv<'on-link-message'>): LinkMessageDeps {
-  const environments = createEnvironmentStore(documentClient(), env.ENVIRONMENTS_TABLE)
+  const environments = createEnvironmentStore(documentClient(), env.ENVIRONMENTS_TABLE, env.PREVIEWS_TABLE)
   const secrets = createSecrets({ teamSecretsPrefix: env.TEAM_SECRETS_PREFIX })
   const records = { environments, clock: systemClock }
   const teams = createTeamStore(documentClient(), env.ENVIRONMENTS_TABLE)
@@ -146,6 +160,7 @@ export function linkDeps(env: FunctionEnv<'on-link-message'>): LinkMessageDeps {
     recordExit: (ref, exit) => recordExit(ref, exit, records),
     recordHealth: (ref, health) => recordHealth(ref, health, records),
     recordSyncReport: (ref, report, at) => recordSyncReport(ref, report, at, records),
+    recordPreviewReport: (ref, report, at) => recordPreviewReport(ref, report, at, records),
     async gitCredential(teamId) {
       const stored = await secrets.teamGitCredentials(teamId)
       return stored === undefined ? undefined : parseGitCredential(stored)

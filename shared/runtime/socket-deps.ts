@@ -8,10 +8,12 @@ import type { FunctionEnv } from '../contracts/functions.ts'
 import { containerAction } from '../domain/agents/container-action.ts'
 import { systemClock } from '../domain/clock.ts'
 import { NotFound } from '../domain/errors.ts'
+import { previewEvents } from '../domain/previews/socket.ts'
 import { createProfiles } from '../domain/profiles/profiles.ts'
 import type { SocketDeps } from '../domain/realtime/ports.ts'
 import { writeAgentDeps } from './agent-deps.ts'
 import { logger } from './logger.ts'
+import { addressDeps, previewDeps } from './preview-deps.ts'
 import { inputDeps, publishDeps } from './realtime-deps.ts'
 import { createTokenVerifier } from './verify-token.ts'
 
@@ -29,6 +31,7 @@ export function socketDeps(env: FunctionEnv<'on-socket-message'>): SocketDeps {
     ...inputDeps(env),
     chat: createChatStore(documentClient(), env.ENVIRONMENTS_TABLE),
     verifyToken: createTokenVerifier(() => secrets.jwtSecret()),
+    previews: previewEvents({ ...previewDeps(env), ...addressDeps(env) }),
     memberName: async (user, token) => (await profiles.of(user, token)).userName,
     async containerAction(request, { userId, teamId }, correlationId) {
       const record = await agents.environments.get({ teamId, id: request.containerId })

@@ -3,6 +3,7 @@ import { v7 as uuidv7 } from 'uuid'
 import { documentClient } from '../adapters/dynamodb/document-client.ts'
 import { createEnvironmentStore } from '../adapters/dynamodb/environment-store.ts'
 import { createLedgerStore } from '../adapters/dynamodb/ledger-store.ts'
+import { createPreviewVisits } from '../adapters/dynamodb/preview-directory.ts'
 import { createTeamStore } from '../adapters/dynamodb/team-store.ts'
 import { createTaskReader, createTaskRunner, createTaskStopper } from '../adapters/ecs/task-api.ts'
 import { createTaskDefinitions } from '../adapters/ecs/team-definitions.ts'
@@ -16,11 +17,13 @@ import { systemClock } from '../domain/clock.ts'
 import type { ContainerLog, ObserveDeps, StartDeps } from '../domain/environments/operations.ts'
 import type { ReconcileDeps } from '../domain/environments/reconcile.ts'
 import type { Environment } from '../domain/environments/schema.ts'
+import type { IdleDeps } from '../domain/previews/idle.ts'
+import type { PreviewDeps } from '../domain/previews/operations.ts'
 import { type PrepareDeps, prepareTeamTask } from '../domain/teams/prepare.ts'
 import type { RemovalDeps } from '../domain/teams/removal.ts'
 import type { TendDeps } from '../domain/teams/tend.ts'
 import { logger } from './logger.ts'
-import { publisher } from './realtime-deps.ts'
+import { linkPosting, publisher } from './realtime-deps.ts'
 
 /** Fields by which log lines about a record are found. */
 export const environmentLogFields = (record: Environment) => ({
@@ -42,7 +45,7 @@ const containerLog: ContainerLog = {
 
 export function observeDeps(env: FunctionEnv<'on-task-state-changed'>): ObserveDeps {
   return {
-    environments: createEnvironmentStore(documentClient(), env.ENVIRONMENTS_TABLE),
+    environments: createEnvironmentStore(documentClient(), env.ENVIRONMENTS_TABLE, env.PREVIEWS_TABLE),
     publish: publisher(env),
     clock: systemClock,
     tasks: createTaskStopper(env.CLUSTER_ARN),
@@ -53,13 +56,15 @@ export function observeDeps(env: FunctionEnv<'on-task-state-changed'>): ObserveD
 
 const warn = (message: string, fields: Record<string, unknown>) => logger.warn(message, fields)
 
-export function reconcileDeps(env: FunctionEnv<'reconcile-tasks'>): ReconcileDeps & TendDeps {
+export function reconcileDeps(env: FunctionEnv<'reconcile-tasks'>): ReconcileDeps & TendDeps & IdleDeps {
   const deps = observeDeps(env)
   return {
     ...deps,
     tasks: { ...deps.tasks, ...createTaskReader(env.CLUSTER_ARN) },
     teams: createTeamStore(documentClient(), env.ENVIRONMENTS_TABLE),
     ledger: createLedgerStore(documentClient(), env.ENVIRONMENTS_TABLE),
+    visits: createPreviewVisits(documentClient(), env.PREVIEWS_TABLE),
+    previewIdleMs: env.PREVIEW_IDLE_MINUTES * 60_000,
     warn,
   }
 }
@@ -70,7 +75,7 @@ type WorkEnv = FunctionEnv<'on-work'>
 function prepareDeps(env: WorkEnv): PrepareDeps {
   return {
     teams: createTeamStore(documentClient(), env.ENVIRONMENTS_TABLE),
-    environments: createEnvironmentStore(documentClient(), env.ENVIRONMENTS_TABLE),
+    environments: createEnvironmentStore(documentClient(), env.ENVIRONMENTS_TABLE, env.PREVIEWS_TABLE),
     accessPoints: createAccessPoints(env),
     roles: createTeamRoles(env),
     definitions: createTaskDefinitions(env),
@@ -81,7 +86,7 @@ function prepareDeps(env: WorkEnv): PrepareDeps {
 }
 
 /** What the queue's worker needs for records, and for teams. */
-export function workDeps(env: WorkEnv): StartDeps & RemovalDeps {
+export function workDeps(env: WorkEnv): StartDeps & RemovalDeps & PreviewDeps {
   const secrets = createSecrets({ linkSecretId: env.LINK_SECRET_ID })
   const preparing = prepareDeps(env)
   return {
@@ -89,6 +94,7 @@ export function workDeps(env: WorkEnv): StartDeps & RemovalDeps {
     ...preparing,
     tasks: { ...createTaskRunner(env), ...createTaskStopper(env.CLUSTER_ARN) },
     prepare: (record) => prepareTeamTask(record, preparing),
+    ...linkPosting(env),
     secrets: createTeamSecrets(env.TEAM_SECRETS_PREFIX),
     linkSecret: () => secrets.linkSecret(),
   }

@@ -10,10 +10,13 @@ import type { TeamDeps } from '../domain/teams/operations.ts'
 import { logger } from './logger.ts'
 import { publisher } from './realtime-deps.ts'
 
-export function teamDeps(env: FunctionEnv<'stop-environment'>): TeamDeps {
+/** The directory of previews is for functions that change those, too. */
+export type TeamEnv = FunctionEnv<'poll-socket'> & { readonly PREVIEWS_TABLE?: string }
+
+export function teamDeps(env: TeamEnv): TeamDeps {
   return {
     teams: createTeamStore(documentClient(), env.ENVIRONMENTS_TABLE),
-    environments: createEnvironmentStore(documentClient(), env.ENVIRONMENTS_TABLE),
+    environments: createEnvironmentStore(documentClient(), env.ENVIRONMENTS_TABLE, env.PREVIEWS_TABLE),
     publish: publisher(env),
     queue: createWorkQueue(env.WORK_QUEUE_URL),
     clock: systemClock,

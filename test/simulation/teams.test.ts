@@ -141,7 +141,7 @@ async function play(world: TeamWorld, action: Step): Promise<void> {
       return
     case 'deploy': {
       const next = Number(aws.bases.agent.split(':')[1]) + 1
-      aws.bases = { agent: `agent:${next}`, sync: `sync:${next}` }
+      aws.bases = { agent: `agent:${next}`, sync: `sync:${next}`, preview: `preview:${next}` }
       return
     }
     case 'minute':

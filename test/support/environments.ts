@@ -1,6 +1,11 @@
 /** Records and moments for tests: a fixed clock, a record as a spawn leaves it. */
 import type { Change, EnvironmentStore } from '../../shared/domain/environments/ports.ts'
-import type { AgentEnvironment, Environment, SyncEnvironment } from '../../shared/domain/environments/schema.ts'
+import type {
+  AgentEnvironment,
+  Environment,
+  PreviewEnvironment,
+  SyncEnvironment,
+} from '../../shared/domain/environments/schema.ts'
 import { applyEvent, type EnvironmentEvent } from '../../shared/domain/environments/state-machine.ts'
 import type { DescribedTask } from '../../shared/domain/environments/tasks.ts'
 
@@ -41,6 +46,20 @@ export function syncEnvironment(fields: Partial<SyncEnvironment> = {}): SyncEnvi
     name: 'covibes_sync_team-1',
     sync: { purpose: 'sync' },
     size: { cpu: 256, memory: 512 },
+    ...fields,
+  }
+}
+
+/** The preview of `workspace`, as its creation leaves it. */
+export function previewEnvironment(fields: Partial<PreviewEnvironment> = {}): PreviewEnvironment {
+  const { agent: _agent, slot: _slot, ...common } = environment()
+  return {
+    ...common,
+    id: '0198c0de-0000-5000-8000-000000000003',
+    type: 'preview',
+    name: 'covibes_preview_team-1_workspace',
+    preview: { branch: 'workspace', label: 'workspace-aaaaaaaaaaaaaaaaaaaa', isPublic: false, port: 5000 },
+    size: { cpu: 512, memory: 1024 },
     ...fields,
   }
 }

@@ -25,7 +25,7 @@ export class SimulatedTeamResources {
   readonly secretsOf = new Set<string>()
   readonly calls: string[] = []
   faults: ResourceFault[] = []
-  bases: Record<TeamTaskKind, string> = { agent: 'agent:1', sync: 'sync:1' }
+  bases: Record<TeamTaskKind, string> = { agent: 'agent:1', sync: 'sync:1', preview: 'preview:1' }
   /** How often an access point is looked at before it is available. */
   looksUntilAvailable = 0
   #ids = 0

@@ -2,12 +2,13 @@ import { functionEnv } from '../../../shared/contracts/functions.ts'
 import { routes } from '../../../shared/contracts/routes.ts'
 import { askSync } from '../../../shared/domain/files/ask-sync.ts'
 import { requestOf } from '../../../shared/runtime/environment-deps.ts'
-import { filesDeps, filesMemberDeps } from '../../../shared/runtime/files-deps.ts'
+import { filesDeps } from '../../../shared/runtime/files-deps.ts'
+import { memberDeps } from '../../../shared/runtime/member-deps.ts'
 import { memberHandler } from '../../../shared/runtime/member-handler.ts'
 
 const env = functionEnv('write-file', process.env)
 const deps = filesDeps(env)
 
-export const handler = memberHandler(routes.writeFile, filesMemberDeps(env), ({ body, actor, correlationId }) =>
+export const handler = memberHandler(routes.writeFile, memberDeps(env), ({ body, actor, correlationId }) =>
   askSync(requestOf(actor, correlationId), { op: 'write', ...body }, deps),
 )

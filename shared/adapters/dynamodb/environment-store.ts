@@ -9,7 +9,8 @@ import {
   EnvironmentSchema,
   type EnvironmentType,
 } from '../../domain/environments/schema.ts'
-import { CorruptRecord, TooManyAgents } from '../../domain/errors.ts'
+import { isFinal } from '../../domain/environments/transitions.ts'
+import { CorruptRecord, TooManyAgents, Unavailable } from '../../domain/errors.ts'
 import type { LedgerEntry } from '../../domain/ledger/schema.ts'
 import { chatItem } from './chat-keys.ts'
 import { decodeCursor, encodeCursor } from './cursor.ts'
@@ -23,9 +24,15 @@ import {
   teamPartition,
 } from './environment-keys.ts'
 import { epochSeconds, ledgerHead, toLedgerItem } from './ledger-items.ts'
+import { freePort, releasePort, takePort } from './port-leases.ts'
+import { directoryWrites } from './preview-directory.ts'
 import { lostRaces, retryWrite } from './retry-write.ts'
 
 type TransactItem = NonNullable<ConstructorParameters<typeof TransactWriteCommand>[0]['TransactItems']>[number]
+
+/** Too many previews run at the moment, over all teams. */
+const noFreePort = () =>
+  new Unavailable('All ports of previews are in use at the moment; try again in a minute', { retryAfterSeconds: 60 })
 
 type Page = { limit: number; cursor?: string }
 
@@ -44,8 +51,16 @@ function fromItem(item: Record<string, unknown>): Environment {
   throw new CorruptRecord(`environment record ${String(item.pk)}/${String(item.sk)}: ${parsed.error.message}`)
 }
 
-/** Environment records with their ledger entries, slots and idempotency keys, in the environments table. */
-export function createEnvironmentStore(client: DynamoDBDocumentClient, table: string): EnvironmentStore {
+/**
+ * Environment records with their ledger entries, slots, ports and idempotency keys, in the environments table.
+ *
+ * @param previewsTable The gateway's directory; without it a change of a preview that the gateway must see throws.
+ */
+export function createEnvironmentStore(
+  client: DynamoDBDocumentClient,
+  table: string,
+  previewsTable?: string,
+): EnvironmentStore {
   async function read(key: Key): Promise<Record<string, unknown> | undefined> {
     const { Item } = await client.send(new GetCommand({ TableName: table, Key: key, ConsistentRead: true }))
     return Item
@@ -66,7 +81,8 @@ export function createEnvironmentStore(client: DynamoDBDocumentClient, table: st
         const decided = decide(record)
         if (!decided) return { done: { record } }
         const slot = decided.slots === undefined ? undefined : await leaseFor(record, decided.slots)
-        const change = slot === undefined ? decided : { ...decided, next: { ...decided.next, slot } }
+        const next = await withPort(slot === undefined ? decided.next : { ...decided.next, slot })
+        const change = { ...decided, next }
         const entry = entryOf(change.entry, record, change.next, head + 1)
         try {
           await client.send(
@@ -76,6 +92,8 @@ export function createEnvironmentStore(client: DynamoDBDocumentClient, table: st
                 ...appendEntry(entry),
                 ...releaseSlot(record, change.next),
                 ...(slot === undefined ? [] : [takeSlot(record, slot)]),
+                ...portLeases(record, change.next),
+                ...directoryWrites(previewsTable, record, change),
               ],
             }),
           )
@@ -103,12 +121,14 @@ export function createEnvironmentStore(client: DynamoDBDocumentClient, table: st
         }
         const slot = held && freeSlot(held, slots ?? 0)
         if (held && slot === undefined) return { outcome: 'no-slot' }
-        const created: R = slot === undefined ? record : { ...record, slot }
+        const created: R = await withPort(slot === undefined ? record : { ...record, slot })
         const written = entryOf(entry, undefined, created, head + 1)
         const items: TransactItem[] = [
           putNew(toItem(created)),
           ...appendEntry(written),
           ...(slot === undefined ? [] : [takeSlot(record, slot)]),
+          ...portLeases(undefined, created),
+          ...directoryWrites(previewsTable, undefined, { next: created }),
           ...(replayKey && idempotency
             ? [
                 putNew({
@@ -204,6 +224,24 @@ export function createEnvironmentStore(client: DynamoDBDocumentClient, table: st
     const free = Array.from({ length: slots }, (_, slot) => slot).filter((slot) => !held.has(slot))
     // Leases above a limit that was lowered count as well.
     return held.size < slots ? free[Math.floor(Math.random() * free.length)] : undefined
+  }
+
+  /** A live preview holds a port: one is looked for when it has none, and the transaction decides whether it is still free. */
+  async function withPort<R extends Environment>(next: R): Promise<R> {
+    if (next.type !== 'preview' || isFinal(next.status) || next.preview.port !== undefined) return next
+    const port = await freePort(client, table)
+    if (port === undefined) throw noFreePort()
+    return { ...next, preview: { ...next.preview, port } }
+  }
+
+  function portLeases(before: Environment | undefined, after: Environment): TransactItem[] {
+    const held = before?.type === 'preview' ? before.preview.port : undefined
+    const wanted = after.type === 'preview' ? after.preview.port : undefined
+    if (held === wanted) return []
+    return [
+      ...(held === undefined ? [] : [releasePort(table, held, after)]),
+      ...(wanted === undefined ? [] : [takePort(table, wanted, after)]),
+    ]
   }
 
   /**

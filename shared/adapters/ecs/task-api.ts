@@ -18,7 +18,10 @@ import { DescribedTaskSchema } from './task-schema.ts'
 export interface TaskPlacement {
   readonly CLUSTER_ARN: string
   readonly TASK_SUBNETS: readonly string[]
+  /** Nobody may connect to these. */
   readonly TASK_SECURITY_GROUPS: readonly string[]
+  /** The gateway may connect to these. */
+  readonly PREVIEW_SECURITY_GROUPS: readonly string[]
   readonly TASK_PUBLIC_IP: 'ENABLED' | 'DISABLED'
   readonly TASK_CAPACITY_PROVIDER: 'FARGATE' | 'FARGATE_SPOT'
 }
@@ -34,7 +37,7 @@ export function createTaskRunner(placement: TaskPlacement): TaskRunner {
     requestHandler: { ...AWS_CLIENT_DEFAULTS.requestHandler, requestTimeout: RUN_TASK_TIMEOUT_MS },
   })
   return {
-    async run({ clientToken, startedBy, taskDefinition, container, size, environment }) {
+    async run({ kind, clientToken, startedBy, taskDefinition, container, size, environment }) {
       try {
         const { tasks = [], failures = [] } = await client.send(
           new RunTaskCommand({
@@ -47,7 +50,9 @@ export function createTaskRunner(placement: TaskPlacement): TaskRunner {
             networkConfiguration: {
               awsvpcConfiguration: {
                 subnets: [...placement.TASK_SUBNETS],
-                securityGroups: [...placement.TASK_SECURITY_GROUPS],
+                securityGroups: [
+                  ...(kind === 'preview' ? placement.PREVIEW_SECURITY_GROUPS : placement.TASK_SECURITY_GROUPS),
+                ],
                 assignPublicIp: placement.TASK_PUBLIC_IP,
               },
             },

@@ -19,6 +19,13 @@ export const EcsTaskSchema = z.object({
   createdAt: time.optional(),
   startedAt: time.optional(),
   stoppedAt: time.optional(),
+  attachments: z
+    .array(
+      z.object({
+        details: z.array(z.object({ name: z.string().optional(), value: z.string().optional() })).default([]),
+      }),
+    )
+    .default([]),
   containers: z
     .array(
       z.object({
@@ -31,11 +38,18 @@ export const EcsTaskSchema = z.object({
 })
 
 /** Our tasks have one container; ECS says nothing of others (no sidecars, no Service Connect). */
-export const DescribedTaskSchema = EcsTaskSchema.transform(({ taskArn, containers, ...task }): DescribedTask => {
-  const container = containers[0]
-  return {
-    ...task,
-    arn: taskArn,
-    ...(container ? { container: { exitCode: container.exitCode, reason: container.reason } } : {}),
-  }
-})
+export const DescribedTaskSchema = EcsTaskSchema.transform(
+  ({ taskArn, containers, attachments, ...task }): DescribedTask => {
+    const container = containers[0]
+    // One network interface (awsvpc): its address is there as soon as the interface is, before the container.
+    const address = attachments
+      .flatMap(({ details }) => details)
+      .find(({ name }) => name === 'privateIPv4Address')?.value
+    return {
+      ...task,
+      arn: taskArn,
+      ...(address ? { address } : {}),
+      ...(container ? { container: { exitCode: container.exitCode, reason: container.reason } } : {}),
+    }
+  },
+)

@@ -17,8 +17,10 @@ export interface DefinitionSettings {
   readonly STAGE: string
   readonly AGENT_TASK_DEFINITION: string
   readonly SYNC_TASK_DEFINITION: string
+  readonly PREVIEW_TASK_DEFINITION: string
   readonly AGENT_CONTAINER: string
   readonly SYNC_CONTAINER: string
+  readonly PREVIEW_CONTAINER: string
   readonly FILE_SYSTEM_ID: string
   readonly TEAM_NAME_PREFIX: string
 }
@@ -31,10 +33,12 @@ export function createTaskDefinitions(settings: DefinitionSettings): TaskDefinit
   const bases: Readonly<Record<TeamTaskKind, string>> = {
     agent: settings.AGENT_TASK_DEFINITION,
     sync: settings.SYNC_TASK_DEFINITION,
+    preview: settings.PREVIEW_TASK_DEFINITION,
   }
   const containers: Readonly<Record<TeamTaskKind, string>> = {
     agent: settings.AGENT_CONTAINER,
     sync: settings.SYNC_CONTAINER,
+    preview: settings.PREVIEW_CONTAINER,
   }
   const familyOf = (kind: TeamTaskKind, teamId: string) => teamResourceName(settings.TEAM_NAME_PREFIX, kind, teamId)
 

@@ -26,6 +26,7 @@ const tokenOf = (kind: TeamTaskKind, incarnation: string): string => `${incarnat
 /** What each kind of task sees of the team's files. EFS takes at most 100 characters and four folders. */
 const ROOTS: Readonly<Record<TeamTaskKind, (teamId: string) => string>> = {
   agent: (teamId) => `/teams/${teamId}/${TEAM_FILES.shared}`,
+  preview: (teamId) => `/teams/${teamId}/${TEAM_FILES.shared}`,
   sync: (teamId) => `/teams/${teamId}`,
 }
 

@@ -76,7 +76,7 @@ export function createTeamRoles(settings: TeamRoleSettings): TeamRoles {
           new PutRolePolicyCommand({
             RoleName: nameOf(kind, owner),
             PolicyName: POLICY,
-            PolicyDocument: JSON.stringify(mayMount(FILE_SYSTEM_ARN, accessPointArn)),
+            PolicyDocument: JSON.stringify(mayMount(kind, FILE_SYSTEM_ARN, accessPointArn)),
           }),
         )
         return { arn: role.Arn }
@@ -118,12 +118,19 @@ function trust(fileSystemArn: string) {
   }
 }
 
-const mayMount = (fileSystemArn: string, accessPointArn: string) => ({
+/** A preview runs the team's code and reads its files: EFS itself keeps it from writing them. */
+const MOUNTS: Readonly<Record<TeamTaskKind, readonly string[]>> = {
+  agent: ['elasticfilesystem:ClientMount', 'elasticfilesystem:ClientWrite'],
+  sync: ['elasticfilesystem:ClientMount', 'elasticfilesystem:ClientWrite'],
+  preview: ['elasticfilesystem:ClientMount'],
+}
+
+const mayMount = (kind: TeamTaskKind, fileSystemArn: string, accessPointArn: string) => ({
   Version: '2012-10-17',
   Statement: [
     {
       Effect: 'Allow',
-      Action: ['elasticfilesystem:ClientMount', 'elasticfilesystem:ClientWrite'],
+      Action: MOUNTS[kind],
       Resource: fileSystemArn,
       Condition: { StringEquals: { 'elasticfilesystem:AccessPointArn': accessPointArn } },
     },

@@ -24,6 +24,8 @@ export interface Secrets {
    * @throws for a team id that is not one, and when unreadable.
    */
   teamGitCredentials(teamId: string): Promise<string | undefined>
+  /** What tickets of previews are signed with. @throws when it is absent, empty or cannot be read. */
+  previewSecret(): Promise<string>
   /** What requests of the internal API are signed with. @throws when it is absent, empty or cannot be read. */
   internalApiSecret(): Promise<string>
 }
@@ -33,6 +35,8 @@ export interface SecretsOptions {
   readonly jwtSecretId?: string
   /** Name or ARN (LINK_SECRET_ID). */
   readonly linkSecretId?: string
+  /** Name or ARN (PREVIEW_SECRET_ID). */
+  readonly previewSecretId?: string
   /** Name or ARN (INTERNAL_API_SECRET_ID). */
   readonly internalApiSecretId?: string
   /** `<prefix>/<teamId>/model-key` and `…/git-credentials` (TEAM_SECRETS_PREFIX). */
@@ -103,6 +107,7 @@ export function createSecrets(options: SecretsOptions): Secrets {
   return {
     jwtSecret: () => required(options.jwtSecretId, 'JWT_SECRET_ID'),
     linkSecret: () => required(options.linkSecretId, 'LINK_SECRET_ID'),
+    previewSecret: () => required(options.previewSecretId, 'PREVIEW_SECRET_ID'),
     internalApiSecret: () => required(options.internalApiSecretId, 'INTERNAL_API_SECRET_ID'),
     teamModelKey: (teamId) => teamSecret(teamId, 'model-key'),
     teamGitCredentials: (teamId) => teamSecret(teamId, 'git-credentials'),

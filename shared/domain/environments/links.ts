@@ -2,8 +2,11 @@
 
 import { DEFAULT_TERMINAL } from '../../contracts/limits.ts'
 import type { LinkDown, SyncReport } from '../../contracts/link.ts'
+import type { PreviewReport, WelcomePreview } from '../../contracts/preview-link.ts'
 import type { Clock } from '../clock.ts'
 import type { LedgerEntry } from '../ledger/schema.ts'
+import type { PreviewOwner } from '../previews/record.ts'
+import { type PreviewTrees, previewTrees } from '../previews/trees.ts'
 import type { EnvironmentStore } from './ports.ts'
 import type { Environment, EnvironmentRef } from './schema.ts'
 import { applyEvent, type EnvironmentEvent } from './state-machine.ts'
@@ -18,11 +21,13 @@ export type LinkCredential =
 export type AgentOrders = Omit<Extract<LinkDown, { type: 'welcome' }>, 'type' | 'acknowledged' | 'model'>
 /** Workspace sync's; the credential and what addresses it may reach are the caller's to add. */
 export type SyncOrders = {
-  readonly sync: { readonly purpose: 'sync' | 'erase' }
+  readonly sync: { readonly purpose: 'sync' | 'erase'; readonly previews: PreviewTrees }
   readonly repository?: { readonly url: string }
 }
-export type LinkOrders = AgentOrders | SyncOrders
-type TeamRepositoryUrl = { readonly repositoryUrl: string | null }
+/** A preview's; where its log stands is the caller's to add. */
+export type PreviewOrders = { readonly preview: Pick<WelcomePreview, 'branch' | 'port'> }
+export type LinkOrders = AgentOrders | SyncOrders | PreviewOrders
+type Team = PreviewOwner & { readonly repositoryUrl: string | null }
 export interface LinkDeps {
   readonly environments: EnvironmentStore
   readonly clock: Clock
@@ -66,17 +71,22 @@ export async function admitLink(
 /** What the container is to do, or why there is nothing for it to do any more. */
 export async function linkOrders(
   ref: LinkRef,
-  {
-    environments,
-    teams,
-  }: LinkDeps & { readonly teams: { get(teamId: string): Promise<TeamRepositoryUrl | undefined> } },
+  { environments, teams }: LinkDeps & { readonly teams: { get(teamId: string): Promise<Team | undefined> } },
 ): Promise<LinkOrders | { dismissed: string }> {
   const record = await environments.get(ref)
   if (!wantsLink(record, ref)) return { dismissed: 'the record has ended or is gone' }
   if (record.type === 'sync') {
     // The team's repository as it is now: the record's is that of its creation.
-    const url = (await teams.get(ref.teamId))?.repositoryUrl
-    return { sync: { purpose: record.sync.purpose }, ...(url ? { repository: { url } } : {}) }
+    const team = await teams.get(ref.teamId)
+    const url = team?.repositoryUrl
+    const { purpose } = record.sync
+    const previews = team && purpose === 'sync' ? await previewTrees(team, { environments }) : []
+    return { sync: { purpose, previews }, ...(url ? { repository: { url } } : {}) }
+  }
+  if (record.type === 'preview') {
+    const { branch, port } = record.preview
+    if (port === undefined) throw new Error(`the live preview ${record.id} holds no port`)
+    return { preview: { branch, port } }
   }
   const { agentType, agentName, task } = record.agent
   return {
@@ -119,3 +129,11 @@ export const recordHealth = (
  */
 export const recordSyncReport = (ref: LinkRef, sync: SyncReport, at: Date, deps: LinkDeps): Promise<LedgerEntry[]> =>
   report(ref, { type: 'sync-reported', report: sync, at }, deps)
+
+/** Keeps how far a preview is, as its container says; `at`: when the gateway received it. Any other record takes none. */
+export const recordPreviewReport = (
+  ref: LinkRef,
+  preview: PreviewReport,
+  at: Date,
+  deps: LinkDeps,
+): Promise<LedgerEntry[]> => report(ref, { type: 'preview-reported', report: preview, at }, deps)

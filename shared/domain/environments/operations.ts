@@ -91,6 +91,7 @@ export async function startEnvironment(work: StartWork, deps: StartDeps): Promis
   if (!record || record.generation !== ref.generation || record.status !== 'starting' || record.task) return
 
   const started = await deps.tasks.run({
+    kind: record.type,
     clientToken: clientTokenOf(record),
     startedBy: startedByOf(record),
     taskDefinition: prepared.taskDefinition,
@@ -256,10 +257,12 @@ export async function observeTask(task: DescribedTask, deps: ObserveDeps): Promi
   else if (record?.status === 'stopping' && entries.length > 0) await deps.tasks.stop(task.arn, 'stopped on request')
 }
 
-/** Agents wait with their first start for workspace sync: they need not wait for their next look. */
+/** The others wait with their first start for workspace sync: they need not wait for their next look. */
 async function startWaiting(teamId: string, { environments, queue }: ObserveDeps): Promise<void> {
-  const { records } = await environments.listByTeam(teamId, 'agent', { limit: 100 })
-  const waiting = records.filter(({ status, backend }) => status === 'requested' && backend === 'docker')
+  const { records } = await environments.listAllOfTeam(teamId, { limit: 100 })
+  const waiting = records.filter(
+    ({ type, status, backend }) => type !== 'sync' && status === 'requested' && backend === 'docker',
+  )
   for (const record of waiting) await queue.send(startOf(record))
 }
 

@@ -43,10 +43,14 @@ export interface EnvironmentStore {
    * revision, generation and task version; decides again when somebody else was first, a bounded number of times.
    * Undefined: there is no such record.
    *
-   * @throws TooManyAgents when the change needs a lease and there is none, Unavailable when it lost too many races.
+   * @throws TooManyAgents when the change needs a slot and there is none, Unavailable when it needs a port and there is none, and when it
+   * lost too many races.
    */
   change(ref: EnvironmentRef, decide: Decide): Promise<Committed | undefined>
-  /** Creates the record with its ledger entry, its slot lease and its idempotency key in one transaction. */
+  /**
+   * Creates the record with its ledger entry, its leases and its idempotency key in one transaction. A live preview gets a port.
+   * @throws Unavailable when it needs a port and there is none.
+   */
   create<R extends Environment>(request: NewRecord<R>): Promise<Created<R>>
   /** A team's records of a type, newest first, at most `limit` of them; deleted ones included (callers hide them). */
   listByTeam<T extends EnvironmentType>(

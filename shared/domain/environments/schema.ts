@@ -1,10 +1,13 @@
 /**
  * The environment record: one container of a team (the integration guide's `container_environments` row). A union by type: what
- * all have in common, and what only an agent or only workspace sync has.
+ * all have in common, and what only an agent, only a preview or only workspace sync has.
  */
 import * as z from 'zod'
 import { AgentTypeSchema, BackendSchema } from '../../contracts/agents.ts'
+import { PREVIEW_PORTS } from '../../contracts/limits.ts'
 import { SyncReportSchema } from '../../contracts/link.ts'
+import { PreviewBranchSchema, PreviewReportSchema } from '../../contracts/preview-link.ts'
+import { PreviewLabelSchema } from '../../contracts/previews.ts'
 
 export const StatusSchema = z.enum(['requested', 'starting', 'running', 'stopping', 'completed', 'failed', 'killed'])
 export type Status = z.infer<typeof StatusSchema>
@@ -18,7 +21,7 @@ export type EnvironmentRef = { readonly teamId: string; readonly id: string }
 const common = {
   teamId: z.string().min(1),
   id: z.string().min(1),
-  /** `covibes_agent_<team>_<agent>`, `covibes_sync_<team>` */
+  /** `covibes_agent_<team>_<agent>`, `covibes_preview_<team>_<branch>`, `covibes_sync_<team>` */
   name: z.string(),
   backend: BackendSchema,
   status: StatusSchema,
@@ -93,7 +96,32 @@ const SyncEnvironmentSchema = z.object({
 })
 export type SyncEnvironment = z.infer<typeof SyncEnvironmentSchema>
 
-export const EnvironmentSchema = z.discriminatedUnion('type', [AgentEnvironmentSchema, SyncEnvironmentSchema])
+const PreviewEnvironmentSchema = z.object({
+  ...common,
+  type: z.literal('preview'),
+  preview: z.object({
+    branch: PreviewBranchSchema,
+    /** Of its host: drawn when the record is made, and the same for all of its generations. */
+    label: PreviewLabelSchema,
+    /** Anybody who knows the address may look, not only the team's members. */
+    isPublic: z.boolean(),
+    /** The lease this record holds while it is live (invariant 6). */
+    port: z.number().int().min(PREVIEW_PORTS.min).max(PREVIEW_PORTS.max).optional(),
+    /** The task's, in the team's network. */
+    address: z.ipv4().optional(),
+    /** It is stopped because nobody visited it: the next visit starts it. */
+    isIdle: z.literal(true).optional(),
+    /** What its container said last of how far it is, and since when that is so. */
+    report: PreviewReportSchema.extend({ at: instant }).optional(),
+  }),
+})
+export type PreviewEnvironment = z.infer<typeof PreviewEnvironmentSchema>
+
+export const EnvironmentSchema = z.discriminatedUnion('type', [
+  AgentEnvironmentSchema,
+  PreviewEnvironmentSchema,
+  SyncEnvironmentSchema,
+])
 export type Environment = z.infer<typeof EnvironmentSchema>
 export type EnvironmentType = Environment['type']
 export type EnvironmentOf<T extends EnvironmentType> = Extract<Environment, { type: T }>

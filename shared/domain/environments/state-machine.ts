@@ -5,10 +5,12 @@
 
 import { LINK_TICKET_TTL_MS, MAX_START_ATTEMPTS } from '../../contracts/limits.ts'
 import type { SyncReport } from '../../contracts/link.ts'
+import type { PreviewReport } from '../../contracts/preview-link.ts'
 import type { ServerEvent } from '../../contracts/socket-events.ts'
 import type { Actor } from '../ledger/schema.ts'
 import type { Change } from './ports.ts'
-import type { Environment, Status, SyncEnvironment } from './schema.ts'
+import { addressOf, anew, atEnd, isIdle, toldOf, withIdle, withReport, withVisibility } from './preview-state.ts'
+import type { Environment, PreviewEnvironment, Status, SyncEnvironment } from './schema.ts'
 import { reported, saidOf } from './sync-report.ts'
 import { describeTaskEnd, hasEnded, type ObservedTask } from './task-end.ts'
 import { agentViewStatus, canMove, isFinal } from './transitions.ts'
@@ -32,8 +34,8 @@ export type EnvironmentEvent =
   | { readonly type: 'delete-requested'; readonly member: Member }
   /** `slots`: how many live records of its type the team may have, for one that has ended and needs a lease again; absent: any. */
   | { readonly type: 'restart-requested'; readonly member: Member; readonly slots?: number }
-  /** The control plane ends it (idle), begins it anew (it failed), or takes it away (its team goes): `reason` for a person. */
-  | { readonly type: 'stop-ordered'; readonly reason: string }
+  /** The control plane ends it (`isIdle`: a preview that a visit starts again), begins it anew (it failed), or takes it away (its team goes): `reason` for a person. */
+  | { readonly type: 'stop-ordered'; readonly reason: string; readonly isIdle?: boolean }
   | { readonly type: 'start-ordered' }
   | { readonly type: 'delete-ordered'; readonly reason: string }
   | { readonly type: 'stop-failed'; readonly reason: string }
@@ -49,6 +51,11 @@ export type EnvironmentEvent =
   | { readonly type: 'health-reported'; readonly status: 'healthy' | 'unhealthy'; readonly detail?: string | undefined }
   /** `at`: when the gateway received it; absent: now. */
   | { readonly type: 'sync-reported'; readonly report: SyncReport; readonly at?: Date }
+  | { readonly type: 'preview-reported'; readonly report: PreviewReport; readonly at?: Date }
+  /** A preview that is stopped for idleness is visited. */
+  | { readonly type: 'wake-ordered' }
+  /** Whether others than members may look at a preview. */
+  | { readonly type: 'visibility-set'; readonly member: Member; readonly isPublic: boolean }
 export type EnvironmentEventType = EnvironmentEvent['type']
 
 export interface Moment {
@@ -75,6 +82,9 @@ const ACTORS: Readonly<Record<EnvironmentEventType, Exclude<Actor['kind'], 'memb
   'exit-reported': 'container',
   'health-reported': 'container',
   'sync-reported': 'container',
+  'preview-reported': 'container',
+  'wake-ordered': 'control-plane',
+  'visibility-set': 'member',
 }
 
 /** Milliseconds a generation has to run for its start to count as one that held out. */
@@ -112,6 +122,7 @@ export function applyEvent(record: Environment, event: EnvironmentEvent, moment:
 /** A field given as undefined is taken off the record. */
 type Patch = { readonly [K in keyof Environment]?: Environment[K] | undefined } & Pick<Change, 'remove' | 'slots'> & {
     readonly sync?: SyncEnvironment['sync']
+    readonly preview?: PreviewEnvironment['preview']
   }
 
 function merge(record: Environment, patch: Omit<Patch, 'remove' | 'slots'>, now: Date): Environment {
@@ -142,6 +153,13 @@ function decide(record: Environment, event: EnvironmentEvent, now: Date): Patch 
         const reason = `started again after: ${record.reason ?? record.status}`
         return { ...nextGeneration(record, now), restarts: (record.restarts ?? 0) + 1, reason }
       }
+      case 'wake-ordered':
+        return isIdle(record) ? { ...nextGeneration(record, now), restarts: undefined } : undefined
+      case 'stop-requested':
+        // Whoever stops it does not want the next visit to start it.
+        return isIdle(record) ? withIdle(record, {}, false) : undefined
+      case 'visibility-set':
+        return withVisibility(record, event.isPublic)
       default:
         return undefined
     }
@@ -195,15 +213,23 @@ function decide(record: Environment, event: EnvironmentEvent, now: Date): Patch 
           : { status: 'failed', reason: record.exitReport?.reason ?? event.reason },
       )
 
-    case 'stop-requested':
-      return requestStop(record, { userId: event.member.userId }, now)
+    case 'stop-requested': {
+      const stop = requestStop(record, { userId: event.member.userId }, now)
+      return isIdle(record) ? { ...stop, ...withIdle(record, stop ?? {}, false) } : stop
+    }
 
-    case 'stop-ordered':
+    case 'stop-ordered': {
       // Who has asked for a restart wants it to run.
-      return status === 'stopping' ? undefined : requestStop(record, { reason: event.reason }, now)
+      const stop = status === 'stopping' ? undefined : requestStop(record, { reason: event.reason }, now)
+      return stop && event.isIdle ? { ...stop, ...withIdle(record, stop, true) } : stop
+    }
 
     case 'start-ordered':
       return undefined
+
+    case 'wake-ordered':
+      if (!isIdle(record) || record.deletedAt || record.restart) return undefined
+      return { restart: { at: now.toISOString() }, ...withIdle(record, {}, false) }
 
     case 'delete-requested':
     case 'delete-ordered': {
@@ -240,12 +266,19 @@ function decide(record: Environment, event: EnvironmentEvent, now: Date): Patch 
       const sync = record.type === 'sync' ? reported(record.sync, event.report, event.at ?? now) : undefined
       return sync && { sync }
     }
+
+    case 'preview-reported':
+      return withReport(record, event.report, event.at ?? now)
+
+    case 'visibility-set':
+      return withVisibility(record, event.isPublic)
   }
 }
 
 function observe(record: Environment, task: ObservedTask, now: Date): Patch | undefined {
   if (record.task && (record.task.arn !== task.arn || record.task.version >= task.version)) return undefined
-  const seen = { task: { arn: task.arn, version: task.version } }
+  const address = addressOf(record, task)
+  const seen = { task: { arn: task.arn, version: task.version }, ...address }
 
   // The end of a task that ran says that it ran: the record takes both steps, so that a lost or late RUNNING leaves the same
   // ledger. The version stays, so that the same event goes on to the second step.
@@ -258,7 +291,8 @@ function observe(record: Environment, task: ObservedTask, now: Date): Patch | un
   }
   if (hasEnded(task)) return { ...seen, ...end(record, now, describeTaskEnd(record, task)) }
   // The event came before RunTask's answer, or that answer was lost: the task is this attempt's all the same.
-  return record.task ? undefined : { task: { arn: task.arn, version: 0 } }
+  if (!record.task) return { task: { arn: task.arn, version: 0 }, ...address }
+  return address.preview ? seen : undefined
 }
 
 const NEVER_STARTED = 'stopped before it started'
@@ -291,15 +325,17 @@ function end(
     slot: undefined,
     ticket: undefined,
     linkKeyHash: undefined,
+    ...atEnd(record),
     ...(record.deletedAt ? { remove: true } : {}),
   }
 }
 
 /** The same record, to be started anew: nothing of the generation before is left but its lease, when it still has one. */
-function nextGeneration({ generation }: Environment, now: Date): Patch {
+function nextGeneration(record: Environment, now: Date): Patch {
   return {
+    ...anew(record),
     status: 'requested',
-    generation: generation + 1,
+    generation: record.generation + 1,
     attempt: 1,
     requestedAt: now.toISOString(),
     task: undefined,
@@ -320,6 +356,7 @@ function nextGeneration({ generation }: Environment, now: Date): Patch {
 /** What the team's members are told of a change. Creation is told by the operation that creates. */
 function tell(before: Environment, after: Environment, cause: EnvironmentEventType): ServerEvent | undefined {
   if (after.type === 'sync') return cause === 'sync-reported' ? saidOf(before, after) : undefined
+  if (after.type === 'preview') return toldOf(before, after)
   if (before.deletedAt) return undefined
   if (cause === 'delete-requested' || cause === 'delete-ordered') return ['agent-deleted', { agentId: after.id }]
   const status = agentViewStatus(after.status)

@@ -15,6 +15,8 @@ export interface ObservedTask {
   /** ISO 8601. Set once the container has run. */
   readonly startedAt?: string | undefined
   readonly stoppedAt?: string | undefined
+  /** Private IPv4 address of its network interface, once that is attached. */
+  readonly address?: string | undefined
   readonly container?: { readonly exitCode?: number | undefined; readonly reason?: string | undefined } | undefined
 }
 

@@ -1,9 +1,11 @@
 /** ECS as the domain needs it, and the names by which a task and its record find each other (invariant 2). */
 import type { TaskSize } from '../../contracts/limits.ts'
-import type { Environment, EnvironmentRef } from './schema.ts'
+import type { Environment, EnvironmentRef, EnvironmentType } from './schema.ts'
 import type { ObservedTask } from './task-end.ts'
 
 export interface TaskStart {
+  /** What it is decides who may connect to it. */
+  readonly kind: EnvironmentType
   /** Same token, same parameters: ECS answers with the same task. At most 64 characters, kept 24 h. */
   readonly clientToken: string
   /** At most 128 characters of `[A-Za-z0-9_/-]`. */

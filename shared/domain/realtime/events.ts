@@ -12,6 +12,7 @@ import { sendChatMessage } from './chat-events.ts'
 import { deliver } from './deliver.ts'
 import { subscribeToOutput, unsubscribeFromOutput } from './output-events.ts'
 import type { Received, SocketDeps } from './ports.ts'
+import { onPreviewRefresh, onPreviewStatus, onPreviewStop } from './preview-messages.ts'
 import { replyWith } from './reply.ts'
 import { enterRoom } from './rooms.ts'
 import { type ConnectedSession, isLive, type Session } from './session.ts'
@@ -23,6 +24,7 @@ const STILL_WANTED: ReadonlySet<ClientEventName> = new Set([
   'terminal_resize',
   'chat-message',
   'container_action',
+  'preview-stop',
 ])
 
 /** Handles one event; what is not in the contract is ignored, what does not fit its schema is answered with `error`. */
@@ -54,6 +56,12 @@ export async function onEvent(session: Session, data: unknown, received: Receive
       return typeIntoTerminal(connected, parsed.data as ClientEvent<'terminal_input'>, received, deps)
     case 'terminal_resize':
       return resizeTerminal(connected, parsed.data as ClientEvent<'terminal_resize'>, received, deps)
+    case 'preview-refresh':
+      return onPreviewRefresh(connected, parsed.data as ClientEvent<'preview-refresh'>, deps)
+    case 'preview-status':
+      return onPreviewStatus(connected, parsed.data as ClientEvent<'preview-status'>, deps)
+    case 'preview-stop':
+      return onPreviewStop(connected, parsed.data as ClientEvent<'preview-stop'>, received, deps)
   }
 }
 

@@ -1,8 +1,9 @@
-/** What a container says over its link: hello, output, health, exit, and what only workspace sync says. */
+/** What a container says over its link: hello, output, health, exit, and what only a preview or workspace sync says. */
 import * as z from 'zod'
 import { CONNECTION_TTL_HOURS } from '../../contracts/limits.ts'
 import { type LinkDown, type LinkUp, LinkUpSchema } from '../../contracts/link.ts'
-import type { AgentOrders, LinkRef, SyncOrders } from '../environments/links.ts'
+import { PreviewReportSchema } from '../../contracts/preview-link.ts'
+import type { AgentOrders, LinkRef, PreviewOrders, SyncOrders } from '../environments/links.ts'
 import { appendOutput, placeOf } from '../terminal/append.ts'
 import { terminalScope } from './batch.ts'
 import { changeLink, postInputs, postToLink } from './link-input.ts'
@@ -44,15 +45,19 @@ function parseFrame(text: string): z.ZodSafeParseResult<LinkUp> {
 }
 
 /** Who may send what; the other messages are anybody's. */
-const SPEAKERS: { readonly [T in LinkUp['type']]?: LinkedContainer } = {
-  output: 'agent',
-  sync: 'sync',
-  'ask-authors': 'sync',
-  answer: 'sync',
+const SPEAKERS: { readonly [T in LinkUp['type']]?: readonly LinkedContainer[] } = {
+  output: ['agent', 'preview'],
+  preview: ['preview'],
+  sync: ['sync'],
+  'ask-authors': ['sync'],
+  answer: ['sync'],
 }
 
 /** Of a connection that was bound before its container was welcomed, the record says it. */
-async function containerOf({ container, ref }: LinkConnection, deps: LinkMessageDeps): Promise<string | undefined> {
+async function containerOf(
+  { container, ref }: LinkConnection,
+  deps: LinkMessageDeps,
+): Promise<LinkedContainer | undefined> {
   return container ?? (await deps.environments.get(ref))?.type
 }
 
@@ -63,8 +68,9 @@ async function onLinkMessage(
   deps: LinkMessageDeps,
 ): Promise<void> {
   const { ref } = link
-  const speaker = SPEAKERS[message.type]
-  if (speaker !== undefined && (await containerOf(link, deps)) !== speaker) {
+  const speakers = SPEAKERS[message.type]
+  const container = speakers && (await containerOf(link, deps))
+  if (speakers && (container === undefined || !speakers.includes(container))) {
     deps.log.warn('A message that this container may not send, dropped', { ...logFields(ref), type: message.type })
     return
   }
@@ -84,6 +90,10 @@ async function onLinkMessage(
     case 'exit': {
       const { exitCode, signal, reason } = message
       return publishEntries(await deps.recordExit(ref, { exitCode, signal, reason }), deps)
+    }
+    case 'preview': {
+      const report = PreviewReportSchema.parse(message)
+      return publishEntries(await deps.recordPreviewReport(ref, report, receivedAt), deps)
     }
     case 'sync':
     case 'ask-authors':
@@ -127,7 +137,9 @@ async function hello(link: LinkConnection, deps: LinkMessageDeps): Promise<void>
   const [orders, known] = await Promise.all([deps.orders(ref), deps.links.get(ref)])
   if ('dismissed' in orders) return dismiss(link, orders.dismissed, deps)
   if ((known?.generation ?? 0) > ref.generation) return dismiss(link, SUPERSEDED, deps)
-  return 'sync' in orders ? helloSync(link, orders, deps) : helloAgent(link, orders, known?.size, deps)
+  if ('sync' in orders) return helloSync(link, orders, deps)
+  if ('preview' in orders) return helloPreview(link, orders, deps)
+  return helloAgent(link, orders, known?.size, deps)
 }
 
 const SUPERSEDED = 'a newer container has taken over'
@@ -156,6 +168,16 @@ async function helloAgent(
   }
   if ((await postToLink(connectionId, welcome, deps)) !== 'sent') return closeLink(link, deps)
   await takeOver(link, terminal, deps)
+}
+
+async function helloPreview(link: LinkConnection, { preview }: PreviewOrders, deps: LinkMessageDeps): Promise<void> {
+  const { ref, connectionId } = link
+  const place = await placeOf(ref, ref.generation, deps)
+  if (place === 'superseded') return dismiss(link, SUPERSEDED, deps)
+  await bind({ ...link, container: 'preview', base: place.base }, deps)
+  const welcome: LinkDown = { type: 'welcome-preview', ...preview, acknowledged: place.end }
+  if ((await postToLink(connectionId, welcome, deps)) !== 'sent') return closeLink(link, deps)
+  await takeOver(link, undefined, deps)
 }
 
 async function helloSync(link: LinkConnection, orders: SyncOrders, deps: LinkMessageDeps): Promise<void> {

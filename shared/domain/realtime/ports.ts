@@ -2,7 +2,8 @@
 
 import type { DomainEvent } from '../../contracts/domain-events.ts'
 import type { GitCredential, LinkDown, SyncReport } from '../../contracts/link.ts'
-import type { ClientEvent } from '../../contracts/socket-events.ts'
+import type { PreviewBranch, PreviewReport } from '../../contracts/preview-link.ts'
+import type { ClientEvent, ServerEventPayload } from '../../contracts/socket-events.ts'
 import type { Work } from '../../contracts/work.ts'
 import type { ChatHistory, ChatWriter } from '../chat/ports.ts'
 import type { Clock } from '../clock.ts'
@@ -23,7 +24,7 @@ export type Room =
   | { readonly kind: 'terminal'; readonly teamId: string; readonly agentId: string }
 
 /** Containers with a link; each kind has messages that no other may send. */
-export type LinkedContainer = 'agent' | 'sync'
+export type LinkedContainer = 'agent' | 'preview' | 'sync'
 
 /**
  * What a WebSocket connection is: a client's session, or a container's link, since its welcome with what kind of container that is
@@ -94,6 +95,15 @@ export type ContainerAction = (
   correlationId: string,
 ) => Promise<void>
 
+/** What the socket's events about previews come to. Each may throw an AppError, which the client is told. */
+export interface PreviewEvents {
+  /** Asks workspace sync to look at the repository. */
+  refresh(user: User): Promise<void>
+  /** With an address for this member when there is something to see. */
+  status(user: User, branch: PreviewBranch): Promise<ServerEventPayload<'preview-status-update'>>
+  stop(user: User, branch: PreviewBranch, correlationId: string): Promise<ServerEventPayload<'preview-status-update'>>
+}
+
 export interface EventBus {
   /** Throws unless every fact was taken. */
   put(facts: DomainEvent[]): Promise<void>
@@ -148,6 +158,7 @@ export interface SocketDeps extends PublishDeps, InputDeps {
   readonly verifyToken: VerifyToken
   readonly memberName: MemberName
   readonly containerAction: ContainerAction
+  readonly previews: PreviewEvents
 }
 
 /** What the containers' side takes. */
@@ -166,6 +177,8 @@ export interface LinkMessageDeps extends PublishDeps, InputDeps {
   ) => Promise<LedgerEntry[]>
   /** `at`: when the gateway received it. */
   readonly recordSyncReport: (ref: LinkRef, report: SyncReport, at: Date) => Promise<LedgerEntry[]>
+  /** `at`: when the gateway received it. */
+  readonly recordPreviewReport: (ref: LinkRef, report: PreviewReport, at: Date) => Promise<LedgerEntry[]>
   /** Undefined: the team has stored none. `unusable`: what it has stored cannot be read, in words that repeat nothing of it. */
   readonly gitCredential: (
     teamId: string,

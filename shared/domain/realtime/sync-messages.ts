@@ -13,7 +13,7 @@ export type SyncMessage = Extract<LinkUp, { type: 'sync' | 'ask-authors' | 'answ
  */
 export async function welcomeOfSync(
   ref: LinkRef,
-  { sync: { purpose }, repository }: SyncOrders,
+  { sync: { purpose, previews }, repository }: SyncOrders,
   deps: LinkMessageDeps,
 ): Promise<Extract<LinkDown, { type: 'welcome-sync' }> | { readonly unusable: string }> {
   const { allowLoopback } = deps
@@ -27,7 +27,7 @@ export async function welcomeOfSync(
     return found
   }
   const shown = repository && { repository: { ...repository, ...found } }
-  return { type: 'welcome-sync', purpose, ...shown, allowLoopback }
+  return { type: 'welcome-sync', purpose, ...shown, allowLoopback, previews }
 }
 
 /** `unreachable`: sync asked something and cannot be answered over this link. */

@@ -4,7 +4,12 @@ import type { EnvironmentEventType } from '../environments/state-machine.ts'
 import type { LedgerEntry } from '../ledger/schema.ts'
 
 /** What can be the cause of an entry about a record: an event of the state machine, or its creation. */
-export type RecordCause = EnvironmentEventType | 'spawn-requested' | 'sync-requested' | 'erase-requested'
+export type RecordCause =
+  | EnvironmentEventType
+  | 'spawn-requested'
+  | 'preview-requested'
+  | 'sync-requested'
+  | 'erase-requested'
 
 export type RecordEntry = LedgerEntry & { readonly environment: NonNullable<LedgerEntry['environment']> }
 
@@ -24,6 +29,7 @@ const startedAnew = ({ environment: { generation } }: RecordEntry): string =>
 
 const SENTENCES: Readonly<Record<RecordCause, Sentence>> = {
   'spawn-requested': (_, who) => `${who} asked for this agent.`,
+  'preview-requested': (_, who) => `${who} asked for this preview.`,
   'sync-requested': (_, who) => `${who} asked for the environment, and workspace sync was set up.`,
   'erase-requested': () => "The team's files are to be erased, because the team is removed.",
   'start-claimed': ({ environment: { attempt } }) =>
@@ -60,7 +66,24 @@ const SENTENCES: Readonly<Record<RecordCause, Sentence>> = {
     event?.[0] === 'chat-message'
       ? `Workspace sync told the team: "${event[1].content}"`
       : 'Workspace sync said how the repository stands.',
+  'preview-reported': ({ event }) =>
+    event?.[0] === 'preview-status-update'
+      ? because(`Its container said how far it is: ${PREVIEW_STATES[event[1].status]}`, { reason: event[1].message })
+      : 'Its container said how far it is.',
+  'wake-ordered': (entry) =>
+    entry.environment.to === 'requested'
+      ? `A visit started it again (start ${entry.environment.generation}).`
+      : 'It is visited while it stops, and is to start again.',
+  'visibility-set': (_, who) => `${who} set who may look at it.`,
 }
+
+const PREVIEW_STATES = {
+  starting: 'its server is being prepared',
+  running: 'its server answers',
+  idle: 'nobody visits it',
+  stopped: 'it is stopped',
+  error: 'it cannot run',
+} as const
 
 function observed(entry: RecordEntry): string {
   const { from, to } = entry.environment

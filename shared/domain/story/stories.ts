@@ -79,7 +79,7 @@ function storyOf(id: string, entries: readonly RecordEntry[], record: Environmen
   const type = entries[0]?.environment.type ?? 'agent'
   return {
     containerId: id,
-    kind: type === 'preview' ? type : CONTAINER_KINDS[type],
+    kind: CONTAINER_KINDS[type],
     ...(record ? { name: record.name } : {}),
     status: record && !record.deletedAt ? record.status : 'deleted',
     story: entries.map((entry) => ({

@@ -5,6 +5,7 @@
 import type { Clock } from '../clock.ts'
 import { orderWork, sendEvent, type WorkSender } from '../environments/operations.ts'
 import type { EnvironmentStore } from '../environments/ports.ts'
+import { isIdle } from '../environments/preview-state.ts'
 import { type Environment, expectType, type SyncEnvironment } from '../environments/schema.ts'
 import { isFinal } from '../environments/transitions.ts'
 import { Conflict, NotFound } from '../errors.ts'
@@ -150,7 +151,9 @@ export async function stopTeam(request: TeamRequest, deps: TeamDeps): Promise<vo
   const { teamId, by, correlationId } = request
   const team = await activeTeam(teamId, deps)
   await eachRecord(teamId, deps, async (record) => {
-    if (record.type === 'sync' || record.backend !== 'docker' || isFinal(record.status)) return
+    if (record.type === 'sync' || record.backend !== 'docker') return
+    // A preview that the next visit would start is to stay stopped as well.
+    if (isFinal(record.status) && !isIdle(record)) return
     const done = await sendEvent(record, { type: 'stop-requested', member: by }, correlationId, deps)
     if (done) await orderWork(done.record, correlationId, deps)
   })

@@ -30,7 +30,7 @@ export async function prepareTeamTask(record: Environment, deps: PrepareDeps): P
   if (!mayStart(record, team)) return refused("the team's environment is being taken down")
   const ready = isReady(team, kind, deps) ? team : await make(team, kind, deps)
   if ('outcome' in ready) return ready
-  const waiting = kind === 'agent' ? await waitForRoot(ready, deps) : undefined
+  const waiting = kind === 'sync' ? undefined : await waitForRoot(ready, deps)
   if (waiting) return waiting
   const made = ready.definitions[kind]
   if (!made) throw new Error(`team ${team.teamId} is ready for ${kind} without a task definition`)

@@ -4,7 +4,8 @@ import { TEAM_TASK_KINDS } from '../../contracts/team-resources.ts'
 import { MemberSchema } from '../environments/schema.ts'
 
 const instant = z.iso.datetime()
-const perKind = <S extends z.ZodType>(schema: S) => z.object({ agent: schema.optional(), sync: schema.optional() })
+const perKind = <S extends z.ZodType>(schema: S) =>
+  z.object({ agent: schema.optional(), sync: schema.optional(), preview: schema.optional() })
 
 export const TeamEnvironmentSchema = z.object({
   teamId: z.string().min(1),
@@ -22,7 +23,7 @@ export const TeamEnvironmentSchema = z.object({
 
   /** Kinds of tasks for which something was begun to be made: what has no answer yet may exist all the same. */
   begun: z.array(z.enum(TEAM_TASK_KINDS)),
-  /** By the kind of task that mounts it: `agent` the shared files, `sync` all of the team's. */
+  /** By the kind of task that mounts it: `agent` and `preview` the shared files, `sync` all of the team's. */
   accessPoints: perKind(z.object({ id: z.string(), arn: z.string(), available: z.boolean() })),
   roles: perKind(z.object({ arn: z.string() })),
   /** The family's newest revision, and the base definition from which it was made. */

@@ -55,8 +55,8 @@ function containerOf(record: Environment): TeamContainer {
     kind: CONTAINER_KINDS[record.type],
     name: record.name,
     status: containerViewStatus(record.status),
-    // Containers of a team listen to nobody: what reaches them comes over their links.
-    ports: [],
+    // The others listen to nobody: what reaches them comes over their links.
+    ports: record.type === 'preview' && record.preview.port !== undefined ? [record.preview.port] : [],
     health: record.health?.status ?? 'unknown',
     createdAt: record.createdAt,
     since: sinceOf(record),
@@ -66,7 +66,7 @@ function containerOf(record: Environment): TeamContainer {
 }
 
 /** Since when the record has the status that is shown; `stopping` is shown as running. A start that is tried again counts anew. */
-function sinceOf(record: Environment): string {
+export function sinceOf(record: Environment): string {
   const { status, createdAt, requestedAt = createdAt, claimedAt = requestedAt, startedAt, endedAt, updatedAt } = record
   switch (status) {
     case 'requested':

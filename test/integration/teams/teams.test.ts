@@ -102,7 +102,7 @@ describe('what tasks run from', () => {
   it('is replaced when the stage’s own definition has changed, and the old revision goes', async () => {
     const world = await running()
     const before = (await world.teams.get(world.teamId))?.definitions.sync?.arn
-    world.aws.bases = { agent: 'agent:2', sync: 'sync:2' }
+    world.aws.bases = { agent: 'agent:2', sync: 'sync:2', preview: 'preview:1' }
     await restartTeam(world.request, world.deps)
     await world.settle()
     const after = (await world.teams.get(world.teamId))?.definitions.sync

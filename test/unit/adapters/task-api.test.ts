@@ -20,10 +20,12 @@ const runner = createTaskRunner({
   CLUSTER_ARN: 'cluster',
   TASK_SUBNETS: ['subnet-1'],
   TASK_SECURITY_GROUPS: ['sg-1'],
+  PREVIEW_SECURITY_GROUPS: ['sg-preview'],
   TASK_PUBLIC_IP: 'ENABLED',
   TASK_CAPACITY_PROVIDER: 'FARGATE',
 })
 const start = {
+  kind: 'agent' as const,
   clientToken: 'record-1-1',
   startedBy: 'team/record/1',
   taskDefinition: 'family:1',
@@ -48,6 +50,17 @@ describe('RunTask', () => {
         containerOverrides: [{ name: 'agent', environment: [{ name: 'COVIBES_ENVIRONMENT', value: 'team/record/1' }] }],
       },
     })
+  })
+
+  it.each([
+    ['agent', 'sg-1'],
+    ['sync', 'sg-1'],
+    ['preview', 'sg-preview'],
+  ] as const)('of %s runs where only those may connect who should', async (kind, group) => {
+    ecs.on(RunTaskCommand).resolves({ tasks: [{ taskArn: 'arn' }] })
+    await runner.run({ ...start, kind })
+    const { networkConfiguration } = ecs.commandCalls(RunTaskCommand)[0]?.args[0].input ?? {}
+    expect(networkConfiguration?.awsvpcConfiguration?.securityGroups).toEqual([group])
   })
 
   it('takes the task of a token that was used with other parameters', async () => {

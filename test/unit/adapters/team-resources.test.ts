@@ -54,8 +54,10 @@ const settings = {
   TEAM_ROLE_BOUNDARY: 'arn:aws:iam::123456789012:policy/boundary',
   AGENT_TASK_DEFINITION: 'arn:agent:7',
   SYNC_TASK_DEFINITION: 'arn:sync:3',
+  PREVIEW_TASK_DEFINITION: 'arn:preview:7',
   AGENT_CONTAINER: 'agent',
   SYNC_CONTAINER: 'sync',
+  PREVIEW_CONTAINER: 'preview',
 }
 const owner = { teamId: 'team-1', incarnation: '0198c0de-0000-7000-8000-000000000001' }
 const ACCESS_POINT = 'arn:aws:elasticfilesystem:eu-west-1:123456789012:access-point/fsap-1'
@@ -172,6 +174,13 @@ describe('roles', () => {
         Condition: { StringEquals: { 'elasticfilesystem:AccessPointArn': ACCESS_POINT } },
       },
     ])
+  })
+
+  it('of previews may mount, not write', async () => {
+    iam.on(CreateRoleCommand).resolves({ Role })
+    await roles.create('preview', owner, ACCESS_POINT)
+    const policy = iam.commandCalls(PutRolePolicyCommand)[0]?.args[0].input.PolicyDocument
+    expect(JSON.parse(policy ?? '').Statement[0].Action).toEqual(['elasticfilesystem:ClientMount'])
   })
 
   it('have names that differ by team and fit, however long the team’s id is', async () => {

@@ -55,6 +55,7 @@ describe('workspace sync that connects', () => {
         purpose: 'sync',
         repository: { url: 'https://git.example/team.git', credential },
         allowLoopback: true,
+        previews: ['main'],
       },
     ])
     expect(world.links.links.get(`${TEAM}/sync-1`)).toMatchObject({ connectionId: sync.connectionId, generation: 1 })

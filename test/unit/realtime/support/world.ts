@@ -2,10 +2,16 @@
 import { randomBytes } from 'node:crypto'
 import type { DomainEvent } from '../../../../shared/contracts/domain-events.ts'
 import type { SyncReport } from '../../../../shared/contracts/link.ts'
+import type { PreviewReport } from '../../../../shared/contracts/preview-link.ts'
 import type { Work } from '../../../../shared/contracts/work.ts'
 import type { Clock } from '../../../../shared/domain/clock.ts'
 import type { LinkRef } from '../../../../shared/domain/environments/links.ts'
-import type { AgentEnvironment, Environment, SyncEnvironment } from '../../../../shared/domain/environments/schema.ts'
+import type {
+  AgentEnvironment,
+  Environment,
+  PreviewEnvironment,
+  SyncEnvironment,
+} from '../../../../shared/domain/environments/schema.ts'
 import type { MessagePart } from '../../../../shared/domain/files/parts.ts'
 import type { LedgerEntry } from '../../../../shared/domain/ledger/schema.ts'
 import { EVERYTHING } from '../../../../shared/domain/realtime/batch.ts'
@@ -14,7 +20,7 @@ import { closeUnauthenticated, openSocket } from '../../../../shared/domain/real
 import type { ConnectionPoster, LinkMessageDeps, SocketDeps } from '../../../../shared/domain/realtime/ports.ts'
 import { publishEntries } from '../../../../shared/domain/realtime/publishing.ts'
 import type { ConnectDeps } from '../../../../shared/domain/realtime/websocket-events.ts'
-import { environment, syncEnvironment } from '../../../support/environments.ts'
+import { environment, previewEnvironment, syncEnvironment } from '../../../support/environments.ts'
 import { memoryLedger, memoryLinks, memorySessions, memoryTerminalLog, type Travel } from './memory.ts'
 
 export interface WorldOptions {
@@ -42,9 +48,11 @@ export function createWorld(options: WorldOptions) {
   const log = (level: string) => (message: string, fields: Record<string, unknown>) => {
     logged.push({ level, message, fields })
   }
-  const fault: { verifyToken?: Error; eventBus?: Error; containerAction?: Error } = {}
+  const fault: { verifyToken?: Error; eventBus?: Error; containerAction?: Error; previews?: Error } = {}
   const actions: Record<string, unknown>[] = []
   const reports: { ref: LinkRef; report: SyncReport; at: Date }[] = []
+  const previewReports: { ref: LinkRef; report: PreviewReport; at: Date }[] = []
+  const previewCalls: string[][] = []
   const git: { credential: Awaited<ReturnType<LinkMessageDeps['gitCredential']>> } = { credential: undefined }
   /** `<record>/<request>`, and what was answered. */
   const asked = new Set<string>()
@@ -92,8 +100,12 @@ export function createWorld(options: WorldOptions) {
     orders: async ({ teamId, id }: LinkRef) => {
       const record = records.get(`${teamId}/${id}`)
       if (!record) return { dismissed: 'the record is gone' }
+      if (record.type === 'preview') return { preview: { branch: record.preview.branch, port: 5000 } }
       if (record.type === 'sync')
-        return { sync: { purpose: record.sync.purpose }, repository: { url: 'https://git.example/team.git' } }
+        return {
+          sync: { purpose: record.sync.purpose, previews: ['main'] },
+          repository: { url: 'https://git.example/team.git' },
+        }
       return { agent: { program: 'mock', name: 'Ada', task: '' }, terminal: { cols: 80, rows: 24 } }
     },
     model: async () => undefined,
@@ -102,6 +114,25 @@ export function createWorld(options: WorldOptions) {
     recordSyncReport: async (ref, report, at) => {
       reports.push({ ref, report, at })
       return []
+    },
+    recordPreviewReport: async (ref, report, at) => {
+      previewReports.push({ ref, report, at })
+      return []
+    },
+    previews: {
+      async refresh(user) {
+        if (fault.previews) throw fault.previews
+        previewCalls.push(['refresh', user.teamId])
+      },
+      async status(_user, branch) {
+        if (fault.previews) throw fault.previews
+        return { branch, status: 'running', url: 'https://label.preview.example.com/__covibes/enter/ticket/' }
+      },
+      async stop(_user, branch, correlationId) {
+        if (fault.previews) throw fault.previews
+        previewCalls.push(['stop', branch, correlationId])
+        return { branch, status: 'stopped' }
+      },
     },
     gitCredential: async () => git.credential,
     allowLoopback: true,
@@ -135,12 +166,20 @@ export function createWorld(options: WorldOptions) {
     fault,
     actions,
     reports,
+    previewReports,
+    previewCalls,
     git,
     asked,
     answers,
 
     addSync(fields: Partial<SyncEnvironment> & { id: string }): Environment {
       const record = syncEnvironment({ status: 'running', ...fields })
+      records.set(`${record.teamId}/${record.id}`, record)
+      return record
+    },
+
+    addPreview(fields: Partial<PreviewEnvironment> & { id: string }): Environment {
+      const record = previewEnvironment({ status: 'running', ...fields })
       records.set(`${record.teamId}/${record.id}`, record)
       return record
     },
