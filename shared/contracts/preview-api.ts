@@ -62,6 +62,4 @@ export const PreviewLogsAnswerSchema = z.object({
 export const PreviewProxyParamsSchema = z.object({
   team: z.string().min(1).max(64),
   branch: PreviewBranchSchema,
-  /** What follows the branch. */
-  proxy: z.string().max(4096).optional(),
 })

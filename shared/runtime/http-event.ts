@@ -44,6 +44,8 @@ export type HttpRequest<R extends Route> = RouteInput<R> & {
   readonly receivedAt: number
   /** The request as it came, for the routes that do not speak JSON. */
   readonly raw: {
+    /** With what the gateway has decoded in it. */
+    readonly path: string
     readonly query: Readonly<Record<string, string | undefined>>
     /** As it was written, without `?`. */
     readonly queryString: string
@@ -121,6 +123,7 @@ export function parseRequest<R extends Route>(route: R, event: HttpEvent, correl
     requestId: event.requestContext.requestId,
     receivedAt: event.requestContext.timeEpoch,
     raw: {
+      path: event.rawPath,
       query: event.queryStringParameters,
       queryString: event.rawQueryString,
       headers: event.headers,

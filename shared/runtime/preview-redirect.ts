@@ -16,20 +16,23 @@ import type { MemberDeps, MemberFunction } from './member-handler.ts'
 /** The frontend appends it to whatever address it is given. It goes no further. */
 const TOKEN = 'token'
 
+/** Of `/api/preview/proxy/<team>/<branch>`, with the empty one before the first slash. */
+const OWN_SEGMENTS = 6
+
 /** The Lambda handler. The returned function never throws. */
 export function previewRedirect(
   { verifyToken, isOurs, forward }: MemberDeps,
   deps: PreviewReadDeps & AddressDeps,
 ): MemberFunction {
   const foreign = forwardHandler(forward)
-  const own = httpHandler(routes.openPreviewPath, async ({ params: { team, branch, proxy = '' }, raw }) => {
+  const own = httpHandler(routes.openPreviewPath, async ({ params: { team, branch }, raw }) => {
     const record = await findPreview(team, branch, deps)
     if (!record) throw new NotFound(`There is no preview of ${branch} yet; open it from Covibes`)
     const token = bearerToken(raw.headers.authorization) ?? raw.query[TOKEN]
     const actor = token === undefined ? undefined : await verifyToken(token)
     const root =
       actor?.teamId === team ? await memberUrl(record, actor.userId, deps) : `${previewOrigin(record, deps)}/`
-    const path = proxy.split('/').map(encodeURIComponent).join('/')
+    const path = raw.path.split('/').slice(OWN_SEGMENTS).map(encodeURIComponent).join('/')
     return answer(302, undefined, {
       location: `${root}${path}${withoutToken(raw.queryString)}`,
       'referrer-policy': 'no-referrer',

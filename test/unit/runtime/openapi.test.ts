@@ -30,7 +30,7 @@ const Operation = z.strictObject({
   tags: z.array(z.string().min(1)).min(1),
   security: z.array(z.record(z.string(), z.array(z.string()))),
   parameters: z.array(z.union([Ref, Parameter])),
-  requestBody: z.strictObject({ required: z.literal(true), content: Content }).optional(),
+  requestBody: z.strictObject({ required: z.boolean(), content: Content }).optional(),
   responses: z.record(z.string().regex(/^[1-5]\d\d$/), z.union([Ref, Response])),
 })
 const Document = z.strictObject({
@@ -89,6 +89,8 @@ describe('the OpenAPI document', () => {
     const security = { user: [{ bearer: [] }], member: [{ bearer: [] }], signature: [{ signature: [] }], none: [] }
     expect(operation?.security).toEqual(security[route.auth])
     expect(operation?.requestBody === undefined).toBe(route.body === undefined)
+    const mayBeLeftOut = route.body?.safeParse(undefined).success === true
+    expect(operation?.requestBody?.required ?? true).toBe(!mayBeLeftOut)
     const statuses = Object.keys(operation?.responses ?? {}).map(Number)
     expect(statuses).toEqual(expect.arrayContaining([200, 500, 503, ...(route.errors ?? [])]))
     const inPath = (operation?.parameters ?? []).flatMap((p) => ('in' in p && p.in === 'path' ? [p.name] : []))
