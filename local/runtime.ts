@@ -6,8 +6,6 @@ import { createServer, type Server } from 'node:http'
 import { Socket } from 'node:net'
 import { join } from 'node:path'
 import type { Duplex } from 'node:stream'
-import { PutSecretValueCommand, SecretsManagerClient } from '@aws-sdk/client-secrets-manager'
-import * as z from 'zod'
 import { type CloudAssembly, loadAssembly } from './assembly/cloud-assembly.ts'
 import type { AwsCall, Disturbance } from './common/aws-json-server.ts'
 import { closeServer, listen } from './common/listen.ts'
@@ -24,7 +22,10 @@ import { createIam, type Iam } from './iam/iam.ts'
 import { imagesOf } from './images.ts'
 import { type FunctionConfiguration, functionsOf } from './lambda/function-configuration.ts'
 import { createLambda, type Lambda } from './lambda/lambda.ts'
-import { createSecretsManager, type SecretsManager } from './secrets-manager/secrets-manager.ts'
+import { openPreviews } from './previews/previews.ts'
+import { gatewayOf } from './previews/template-gateway.ts'
+import { createSecretsManager } from './secrets-manager/secrets-manager.ts'
+import { storeSecret } from './secrets-manager/store-secret.ts'
 import { createSqs, type Sqs } from './sqs/sqs.ts'
 import type { WebSocketApiOptions } from './websocket-api/options.ts'
 import { createWebSocketApi, type WebSocketApi } from './websocket-api/websocket-api.ts'
@@ -36,6 +37,8 @@ export interface RuntimeOptions {
   readonly stateDir: string
   /** Port of the front door; 0 takes a free one. */
   readonly port: number
+  /** Port of the hosts of previews; 0, the default, takes a free one. */
+  readonly previewPort?: number
   /** The existing server's secret, as its operator would store it. */
   readonly jwtSecret: string
   /** The model key that every team has, as the teams' operators would store it. */
@@ -58,6 +61,8 @@ export interface RuntimeOptions {
 export interface Runtime {
   /** The one origin for the browser. */
   readonly url: string
+  /** Address of a preview by its label; undefined when the template has no preview domain. */
+  readonly previewUrl: (label: string) => string | undefined
   /** The HTTP API's own endpoint: the way to routes that the distribution does not pass on. */
   readonly apiUrl: string
   readonly assembly: CloudAssembly
@@ -122,6 +127,7 @@ export async function startRuntime(options: RuntimeOptions): Promise<Runtime> {
     const sqs = started('events', await createSqs({ stateDir: options.stateDir, onRequest, invoke }))
     const sockets = await serve('web socket api', 0)
     let managementUrl: string | undefined
+    const previews = started('doors', await openPreviews(options.previewPort ?? 0))
     const assembly = loadAssembly(options.assemblyDirectory, {
       endpoints: {
         sqs: sqs.url,
@@ -131,6 +137,8 @@ export async function startRuntime(options: RuntimeOptions): Promise<Runtime> {
           if (!managementUrl) throw new Error('The management endpoint is not up yet')
           return managementUrl
         },
+        app: () => door.url,
+        previewPort: () => previews.port,
       },
     })
     const door = await serve('front door', options.port)
@@ -169,9 +177,8 @@ export async function startRuntime(options: RuntimeOptions): Promise<Runtime> {
     const shared = { resources: assembly.resources, stateDir: options.stateDir, onRequest }
     const iam = started('stores', await createIam({ ...shared, propagationMs: options.rolePropagationMs ?? 0 }))
     const efs = started('stores', await createEfs({ ...shared, allows: iam.allows }))
-    const backend =
-      options.backend?.(assembly) ??
-      (await createProcessBackend({ stateDir: options.stateDir, images: imagesOf(assembly) }))
+    const images = imagesOf(assembly)
+    const backend = options.backend?.(assembly) ?? (await createProcessBackend({ stateDir: options.stateDir, images }))
     const ecs = await createEcs({
       resources: assembly.resources,
       stateDir: options.stateDir,
@@ -223,7 +230,7 @@ export async function startRuntime(options: RuntimeOptions): Promise<Runtime> {
       if (!found) throw new Error(`The assembly has no function ${id}`)
       return found
     }
-    await storeJwtSecret(secrets, functionOf('authorize-user').environment.JWT_SECRET_ID, options.jwtSecret)
+    await storeSecret(secrets, functionOf('authorize-user').environment.JWT_SECRET_ID, options.jwtSecret)
     sqs.define(assembly.resources)
 
     const http = started('doors', await createHttpApi({ assembly, invoke }))
@@ -231,9 +238,14 @@ export async function startRuntime(options: RuntimeOptions): Promise<Runtime> {
     const api = await serve('http api', 0)
     api.server.on('request', (request, response) => http.handle(request, response))
     sockets.server.on('upgrade', (request, socket, head) => webSockets.handleUpgrade(request, tcp(socket), head))
+    const gateway = gatewayOf(assembly)
+    const secret = async (valueFrom: string) => secrets.value(valueFrom)
+    const onLine = (line: string) => log('preview-gateway', line)
+    if (gateway) await previews.start({ gateway, stateDir: options.stateDir, images, secret, endpoints, onLine })
     const linkUrl = `${sockets.url.replace('http:', 'ws:')}/${webSockets.stages[0]}`
     return {
       url: door.url,
+      previewUrl: (label) => gateway && `http://${label}.${gateway.domain}:${previews.port}`,
       apiUrl: api.url,
       linkUrl,
       endpoints,
@@ -281,14 +293,4 @@ function openDoor(server: Server, options: FrontDoorOptions): void {
 function tcp(socket: Duplex): Socket {
   if (socket instanceof Socket) return socket
   throw new Error('An upgrade without a TCP socket')
-}
-
-async function storeJwtSecret(secrets: SecretsManager, secretId: string | undefined, value: string): Promise<void> {
-  const client = new SecretsManagerClient({
-    endpoint: secrets.url,
-    region: 'us-east-1',
-    credentials: { accessKeyId: 'operator', secretAccessKey: 'operator' },
-  })
-  await client.send(new PutSecretValueCommand({ SecretId: secretId, SecretString: z.string().min(1).parse(value) }))
-  client.destroy()
 }

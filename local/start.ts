@@ -2,7 +2,7 @@
  * `npm start`: bundles the functions, synthesizes the CDK app for the stage `local`, and runs what the template says until
  * Ctrl-C. Options: `--reset` clears the state first, `--frontend DIR` serves a built frontend on the same origin,
  * `--backend docker` runs tasks as containers of the Docker engine at DOCKER_HOST instead of processes. Variables: PORT (3001),
- * JWT_SECRET, LEGACY_API_URL (without it a stand-in of the existing server runs here), ANTHROPIC_API_KEY, ANTHROPIC_BASE_URL,
+ * PREVIEW_PORT (3002), PREVIEW_IDLE_MINUTES (30), JWT_SECRET, LEGACY_API_URL (without it a stand-in of the existing server runs here), ANTHROPIC_API_KEY, ANTHROPIC_BASE_URL,
  * TASK_BACKEND (as `--backend`), and for containers DOCKER_NETWORK, CONTAINER_BASE and DOCKER (local/docker/from-environment.ts).
  */
 import { spawn } from 'node:child_process'
@@ -136,6 +136,7 @@ async function main(): Promise<void> {
     assemblyDirectory,
     stateDir,
     port: Number(process.env.PORT ?? 3001),
+    previewPort: Number(process.env.PREVIEW_PORT ?? 3002),
     jwtSecret: secret,
     modelKey,
     onLog: logs.write,
@@ -162,6 +163,7 @@ async function main(): Promise<void> {
   app       ${frontend ? runtime.url : 'npm start -- --frontend DIR serves a built frontend here'}
   API       ${runtime.url}/api/agents   (OpenAPI: ${runtime.url}/api/openapi.json)
   sockets   ${runtime.url}/socket.io/   (Socket.IO 4)
+  previews  ${runtime.previewUrl('<label>') ?? 'none'}
   logs      ${join(stateDir, 'logs')}
   token     ${token}
   try it    npm run try -- "write hello.txt"

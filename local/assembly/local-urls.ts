@@ -18,9 +18,15 @@ export interface LocalEndpoints {
   api(api: ApiIdentity, scheme: 'https' | 'wss'): string
   /** Takes the place of `https://sqs.us-east-1.amazonaws.com` in queue URLs. */
   readonly sqs?: string | undefined
+  /** Takes the place of `https://{distribution}.cloudfront.net`, without a trailing slash. */
+  readonly app?: (() => string) | undefined
+  /** Port that is put behind the hosts of previews, `http://{label}.….localhost`, which have none in the template. */
+  readonly previewPort?: (() => number) | undefined
 }
 
 const EXECUTE_API = new RegExp(`(https|wss)://([a-z0-9]+)\\.execute-api\\.${REGION}\\.${URL_SUFFIX}`, 'g')
+const DISTRIBUTION = /https:\/\/d[0-9a-z]{13}\.cloudfront\.net/g
+const PREVIEW = /http:\/\/\{label\}\.(?:[a-z0-9-]+\.)*localhost(?![\w.:-])/g
 const SQS = `https://sqs.${REGION}.${URL_SUFFIX}/`
 
 /** Replaces the AWS endpoints in a finished string. An API of another account is left alone. */
@@ -31,5 +37,19 @@ export function localizeUrls(text: string, endpoints: LocalEndpoints, apis: Read
         return api ? endpoints.api(api, scheme) : url
       })
     : text
+  return withPreviews(withApp(withSqs(withApis, endpoints), endpoints), endpoints)
+}
+
+function withApp(text: string, { app }: LocalEndpoints): string {
+  return app && text.includes('.cloudfront.net') ? text.replace(DISTRIBUTION, () => app()) : text
+}
+
+function withPreviews(text: string, { previewPort }: LocalEndpoints): string {
+  return previewPort && text.includes('{label}')
+    ? text.replace(PREVIEW, (origin) => `${origin}:${previewPort()}`)
+    : text
+}
+
+function withSqs(withApis: string, endpoints: LocalEndpoints): string {
   return endpoints.sqs === undefined ? withApis : withApis.replaceAll(SQS, `${endpoints.sqs.replace(/\/$/, '')}/`)
 }
