@@ -63,6 +63,11 @@ const taskDefinitionArn = (id: Identity) => arn('ecs', `task-definition/${named(
 const distributionId = (id: Identity) => `E${stableId(id, 13, 'base36').toUpperCase()}`
 const clusterName = named('ClusterName', 255)
 const serviceName = named('ServiceName', 255)
+const balancerName = (id: Identity) => `app/${named('Name', 32)(id)}/${stableId(id, 16)}`
+const targetGroupName = (id: Identity) => `targetgroup/${named('Name', 32)(id)}/${stableId(id, 16)}`
+/** Names its load balancer. */
+const listenerArn = (id: Identity) =>
+  `${(id.property('LoadBalancerArn') ?? '').replace(':loadbalancer/', ':listener/')}/${stableId(id, 16)}`
 const secretArn = (id: Identity) =>
   arn('secretsmanager', `secret:${named('Name', 512)(id)}-${stableId(id, 6, 'base36')}`)
 const busName = named('Name', 256)
@@ -124,6 +129,22 @@ const RULES: Readonly<Record<string, TypeRules>> = {
       FileSystemId: fileSystemId,
       Arn: (id) => arn('elasticfilesystem', `file-system/${fileSystemId(id)}`),
     },
+  },
+  'AWS::ElasticLoadBalancingV2::Listener': {
+    ref: listenerArn,
+    attributes: { ListenerArn: listenerArn },
+  },
+  'AWS::ElasticLoadBalancingV2::LoadBalancer': {
+    ref: (id) => arn('elasticloadbalancing', `loadbalancer/${balancerName(id)}`),
+    attributes: {
+      DNSName: (id) => `${named('Name', 32)(id)}-${stableId(id, 10, 'base36')}.${REGION}.elb.${URL_SUFFIX}`,
+      LoadBalancerFullName: balancerName,
+      LoadBalancerName: named('Name', 32),
+    },
+  },
+  'AWS::ElasticLoadBalancingV2::TargetGroup': {
+    ref: (id) => arn('elasticloadbalancing', targetGroupName(id)),
+    attributes: { TargetGroupFullName: targetGroupName, TargetGroupName: named('Name', 32) },
   },
   'AWS::Events::EventBus': {
     ref: busName,
