@@ -69,6 +69,7 @@ export class SimulatedEcs implements TaskRunner, TaskStopper, TaskReader {
           version: task.version + 1,
           lastStatus: 'RUNNING',
           startedAt: this.now().toISOString(),
+          address: `10.0.1.${(Number(task.arn.slice('task-'.length)) % 250) + 4}`,
         })
   }
 

@@ -1,12 +1,19 @@
 /** A team's environment on real stores, with simulated ECS, EFS and IAM, a clock that tests move, and a queue that they work off. */
 import { createEnvironmentStore } from '../../shared/adapters/dynamodb/environment-store.ts'
 import { createLedgerStore } from '../../shared/adapters/dynamodb/ledger-store.ts'
+import { createPreviewVisits } from '../../shared/adapters/dynamodb/preview-directory.ts'
 import { createTeamStore } from '../../shared/adapters/dynamodb/team-store.ts'
+import { PREVIEW_IDLE_MS } from '../../shared/contracts/limits.ts'
+import type { LinkDown } from '../../shared/contracts/link.ts'
 import type { Work } from '../../shared/contracts/work.ts'
+import type { Actor } from '../../shared/domain/actor.ts'
 import { observeTask, startEnvironment, startOf, stopEnvironment } from '../../shared/domain/environments/operations.ts'
 import { reconcile } from '../../shared/domain/environments/reconcile.ts'
 import type { Environment, SyncEnvironment } from '../../shared/domain/environments/schema.ts'
 import type { LedgerEntry } from '../../shared/domain/ledger/schema.ts'
+import { stopIdlePreviews } from '../../shared/domain/previews/idle.ts'
+import { wakePreview } from '../../shared/domain/previews/operations.ts'
+import { linkOr } from '../../shared/domain/realtime/link-state.ts'
 import { ensureTeamEnvironment, stopSyncLast, type TeamDeps } from '../../shared/domain/teams/operations.ts'
 import { prepareTeamTask } from '../../shared/domain/teams/prepare.ts'
 import { removeTeamStep } from '../../shared/domain/teams/removal.ts'
@@ -36,7 +43,7 @@ export function teamWorld(tables: Awaited<ReturnType<typeof startTables>>) {
   const agents: string[] = []
   /** Exit codes of the runs of the task that erases; 0 when there are no more. */
   const eraserExits: number[] = []
-  const store = createEnvironmentStore(tables.client, 'environments')
+  const store = createEnvironmentStore(tables.client, 'environments', 'previews')
   const teamStore = createTeamStore(tables.client, 'environments')
   const ledger = createLedgerStore(tables.client, 'environments')
   // Other worlds share the table: what looks at all teams sees this one only.
@@ -54,6 +61,9 @@ export function teamWorld(tables: Awaited<ReturnType<typeof startTables>>) {
       return { ...found, teams: found.teams.filter((team) => team.teamId === teamId) }
     },
   }
+  /** What was posted to links; sync's is connected when `syncLink` is set. */
+  const posted: { connectionId: string; message: LinkDown }[] = []
+  const link = { isConnected: false }
   const deps = {
     environments,
     teams,
@@ -71,6 +81,23 @@ export function teamWorld(tables: Awaited<ReturnType<typeof startTables>>) {
     definitions: aws.definitions,
     secrets: aws.secrets,
     prepare: (record: Environment) => prepareTeamTask(record, deps),
+    visits: createPreviewVisits(tables.client, 'previews'),
+    previewIdleMs: PREVIEW_IDLE_MS,
+    links: {
+      get: async ({ id }: { id: string }) =>
+        link.isConnected ? { ...linkOr(undefined, now), connectionId: id } : undefined,
+      put: async () => true,
+    },
+    poster: {
+      post: async (connectionId: string, text: string) => {
+        posted.push({ connectionId, message: JSON.parse(text) as LinkDown })
+        return 'sent' as const
+      },
+      close: async () => undefined,
+    },
+    sleep: async () => undefined,
+    profiles: { of: async (actor: Actor) => ({ ...actor, userName: 'Ann', repositoryUrl: null, known: false }) },
+    allowLoopbackRepositories: false,
   } satisfies TeamDeps & Record<string, unknown>
   const by = { userId: 'user-1', userName: 'Ann' }
   const request = { teamId, by, correlationId: 'c-1' }
@@ -81,6 +108,7 @@ export function teamWorld(tables: Awaited<ReturnType<typeof startTables>>) {
     else if (work.kind === 'stop-environment') await stopEnvironment(work, deps)
     else if (work.kind === 'stop-team') await stopSyncLast(work, deps)
     else if (work.kind === 'remove-team') await removeTeamStep(work, deps)
+    else if (work.kind === 'wake-preview') await wakePreview(work, deps)
   }
 
   const world = {
@@ -92,6 +120,8 @@ export function teamWorld(tables: Awaited<ReturnType<typeof startTables>>) {
     warnings,
     agents,
     eraserExits,
+    posted,
+    link,
     deps,
     request,
     environments,
@@ -141,6 +171,7 @@ export function teamWorld(tables: Awaited<ReturnType<typeof startTables>>) {
     async minute(): Promise<void> {
       now += 60_000
       await reconcile(deps)
+      await stopIdlePreviews(deps)
       await tendTeams(deps)
     },
   }

@@ -172,6 +172,9 @@ export class SyncProgram implements ContainerProgram {
       case 'request':
         this.#request(order)
         break
+      case 'sync-now':
+        this.#rounds?.soon()
+        break
       case 'dismissed':
         this.#finish({ exitCode: EXIT.refused, reason: `Dismissed: ${order.reason}` }, false)
         break
