@@ -2,7 +2,7 @@ import { DeleteCommand, type DynamoDBDocumentClient, GetCommand, PutCommand, Que
 import * as z from 'zod'
 import type { tables } from '../../contracts/tables.ts'
 import { CorruptRecord } from '../../domain/errors.ts'
-import type { Connection, SessionStore } from '../../domain/realtime/ports.ts'
+import { type Connection, LINKED_CONTAINERS, type SessionStore } from '../../domain/realtime/ports.ts'
 import { type Session, SessionSchema } from '../../domain/realtime/session.ts'
 import { decodeCursor, encodeCursor } from './cursor.ts'
 import type { Key } from './environment-keys.ts'
@@ -25,7 +25,7 @@ const ConnectionSchema: z.ZodType<Connection> = z.discriminatedUnion('kind', [
   z.object({
     kind: z.literal('link'),
     ref: z.object({ teamId: z.string(), id: z.string(), generation: z.number().int() }),
-    container: z.enum(['agent', 'sync']).optional(),
+    container: z.enum(LINKED_CONTAINERS).optional(),
     base: z.number().int().optional(),
   }),
 ])

@@ -24,7 +24,8 @@ export type Room =
   | { readonly kind: 'terminal'; readonly teamId: string; readonly agentId: string }
 
 /** Containers with a link; each kind has messages that no other may send. */
-export type LinkedContainer = 'agent' | 'preview' | 'sync'
+export const LINKED_CONTAINERS = ['agent', 'preview', 'sync'] as const
+export type LinkedContainer = (typeof LINKED_CONTAINERS)[number]
 
 /**
  * What a WebSocket connection is: a client's session, or a container's link, since its welcome with what kind of container that is

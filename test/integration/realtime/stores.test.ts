@@ -10,7 +10,7 @@ import { chatEntry } from '../../../shared/domain/chat/message.ts'
 import type { ChatHistory, ChatWriter } from '../../../shared/domain/chat/ports.ts'
 import type { LedgerReader, LedgerWriter, Outbox } from '../../../shared/domain/ledger/ports.ts'
 import { linkOr } from '../../../shared/domain/realtime/link-state.ts'
-import type { LinkStore, SessionStore } from '../../../shared/domain/realtime/ports.ts'
+import { LINKED_CONTAINERS, type LinkStore, type SessionStore } from '../../../shared/domain/realtime/ports.ts'
 import { ended, newSession, type Session } from '../../../shared/domain/realtime/session.ts'
 import type { TerminalLogStore } from '../../../shared/domain/terminal/ports.ts'
 import { startTables } from '../../support/local-tables.ts'
@@ -154,6 +154,10 @@ describe.each(adapters)('stores on %s', (_name, open) => {
     await stores.sessions.bind(second, link, soon())
     expect(await stores.sessions.connection(first)).toEqual({ kind: 'socket', sid: 's' })
     expect(await stores.sessions.connection(second)).toEqual(link)
+    for (const container of LINKED_CONTAINERS) {
+      await stores.sessions.bind(second, { ...link, container, base: 7 }, soon())
+      expect(await stores.sessions.connection(second)).toEqual({ ...link, container, base: 7 })
+    }
     expect(await stores.sessions.connection('nothing')).toBeUndefined()
   })
 

@@ -61,7 +61,7 @@ describe('creating', () => {
     const sync = await world.sync()
     expect(sync).toMatchObject({ status: 'running', generation: 2 })
     expect(await linkOrders(sync as never, world.deps)).toEqual({
-      sync: { purpose: 'sync' },
+      sync: { purpose: 'sync', previews: [] },
       repository: { url: moved },
     })
   })
