@@ -150,10 +150,9 @@ function loopback({ allowLoopbackRepositories }: StageConfig): Grant<'repositori
 }
 
 /**
- * An action on the secrets of these names of all teams. A name that no secret has is authorized as it was asked for, without the
- * hyphen and the six characters that Secrets Manager appends to the names of those that are there (Service Authorization Reference and
- * "Identity-based policies": `secret:name-??????`): without it a team that has no secret would be refused (AccessDenied)
- * where the code expects to be told that there is none (ResourceNotFound).
+ * An action on the secrets of these names of all teams. A secret's ARN ends in a hyphen and six characters of Secrets Manager's own
+ * (its guide: `secret:name-??????`). A name that no secret has is decided on as it was asked for, without them: were it not granted,
+ * too, a team without a secret would be refused (AccessDenied) where the code must be told that there is none (ResourceNotFound).
  */
 function onTeamSecrets(stack: Stack, prefix: string, action: string, names: readonly string[]): Permission {
   return {

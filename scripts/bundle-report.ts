@@ -41,7 +41,15 @@ export function budgetFor(sizes: Budget): Budget {
 
 /** A value for every variable of the contracts, so that a bundle's cold start runs to its end. */
 function anyVariables(): Record<string, string> {
-  const candidates = ['anything', 'https://any.example/', 'true', 'ENABLED', 'FARGATE']
+  const candidates = [
+    'anything',
+    'https://any.example/',
+    'true',
+    'ENABLED',
+    'FARGATE',
+    '1',
+    'https://{label}.any.example',
+  ]
   const shapes = Object.values(capabilityEnv).flatMap(({ shape }) => Object.entries<z.ZodType>(shape))
   const chosen = shapes.map(([key, schema]) => [key, candidates.find((value) => schema.safeParse(value).success) ?? ''])
   return { ...Object.fromEntries(chosen), STAGE: 'local', POWERTOOLS_SERVICE_NAME: 'bundle-report' }

@@ -25,7 +25,7 @@ export interface LocalEndpoints {
 }
 
 const EXECUTE_API = new RegExp(`(https|wss)://([a-z0-9]+)\\.execute-api\\.${REGION}\\.${URL_SUFFIX}`, 'g')
-const DISTRIBUTION = /https:\/\/d[0-9a-z]{13}\.cloudfront\.net/g
+const DISTRIBUTION = /https:\/\/d[0-9a-z]{13}\.cloudfront\.net(?![\w.-])/g
 const PREVIEW = /http:\/\/\{label\}\.(?:[a-z0-9-]+\.)*localhost(?![\w.:-])/g
 const SQS = `https://sqs.${REGION}.${URL_SUFFIX}/`
 

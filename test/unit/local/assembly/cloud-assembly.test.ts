@@ -8,6 +8,8 @@ import { type AssemblyOptions, type CloudAssembly, loadAssembly } from '../../..
 const endpoints: AssemblyOptions['endpoints'] = {
   api: (api, scheme) => `${scheme === 'wss' ? 'ws' : 'http'}://localhost/${api.logicalId}`,
   sqs: 'http://127.0.0.1:9324',
+  app: () => 'http://127.0.0.1:3001',
+  previewPort: () => 3002,
 }
 
 let directory: string
@@ -39,6 +41,7 @@ function resolveOne(expression: unknown, template: object = {}, options: Partial
     Http: { Type: 'AWS::ApiGatewayV2::Api', Properties: { ProtocolType: 'HTTP' } },
     Socket: { Type: 'AWS::ApiGatewayV2::Api', Properties: { ProtocolType: 'WEBSOCKET' } },
     Jobs: { Type: 'AWS::SQS::Queue' },
+    App: { Type: 'AWS::CloudFront::Distribution' },
   }
   const subject = { Type: 'Custom::Subject', Properties: { Value: expression } }
   const assembly = load({ App: { ...template, Resources: { ...neighbours, Subject: subject } } }, options)
@@ -139,6 +142,15 @@ describe('local URLs', () => {
     ['an HTTP API', { 'Fn::GetAtt': ['Http', 'ApiEndpoint'] }, 'http://localhost/Http'],
     ['a WebSocket API', { 'Fn::GetAtt': ['Socket', 'ApiEndpoint'] }, 'ws://localhost/Socket'],
     ['a queue', { Ref: 'Jobs' }, 'http://127.0.0.1:9324/000000000000/App-Jobs'],
+    ['the app', { 'Fn::Sub': 'https://${App.DomainName}' }, 'http://127.0.0.1:3001'],
+    [
+      'another distribution',
+      'https://d111111abcdef8.cloudfront.net.example',
+      'https://d111111abcdef8.cloudfront.net.example',
+    ],
+    ['previews', 'http://{label}.preview.localhost', 'http://{label}.preview.localhost:3002'],
+    ['previews with a port', 'http://{label}.preview.localhost:80', 'http://{label}.preview.localhost:80'],
+    ['previews elsewhere', 'https://{label}.preview.example.net', 'https://{label}.preview.example.net'],
     [
       "another account's API",
       'https://abcdefghij.execute-api.us-east-1.amazonaws.com/x',
@@ -164,6 +176,20 @@ describe('local URLs', () => {
 })
 
 describe('resources', () => {
+  it('names a load balancer in the ARN of its listener, from which CDK reads it', () => {
+    const balancer = { Type: 'AWS::ElasticLoadBalancingV2::LoadBalancer', Properties: { Name: 'b' } }
+    const listener = {
+      Type: 'AWS::ElasticLoadBalancingV2::Listener',
+      Properties: { LoadBalancerArn: { Ref: 'Balancer' } },
+    }
+    const template = { Resources: { Balancer: balancer, Listener: listener } }
+    const [found, its] = load({ App: template }).resources
+    const name = found?.attribute('LoadBalancerFullName')
+    expect(found?.ref).toBe(`arn:aws:elasticloadbalancing:us-east-1:000000000000:loadbalancer/${name}`)
+    expect(name).toMatch(/^app\/b\/[0-9a-f]{16}$/)
+    expect(its?.ref).toMatch(new RegExp(`:listener/${name}/[0-9a-f]{16}$`))
+  })
+
   it('resolves values across stacks, whatever their order', () => {
     const assembly = load({
       Compute: {
