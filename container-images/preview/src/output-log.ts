@@ -38,6 +38,11 @@ export class OutputLog {
     return [...this.#lines, ...(rest === '' ? [] : [rest])].slice(-PREVIEW_LAST_LINES)
   }
 
+  /** Bytes that are left out since the link stands still. */
+  get leftOutBytes(): number {
+    return this.#leftOut
+  }
+
   linkUp(acknowledged: number): void {
     if (this.buffer.end === 0) this.buffer.startAt(acknowledged)
     this.#sender.connected(acknowledged)

@@ -129,7 +129,11 @@ export class PreviewProgram implements ContainerProgram {
       report: this.#report,
       mirror: this.#mirrored,
       mirrorProblem: this.#mirrorProblem,
-      output: { bytesAcknowledged: this.#output.buffer.base, bytesPending: this.#output.buffer.pending },
+      output: {
+        bytesAcknowledged: this.#output.buffer.base,
+        bytesPending: this.#output.buffer.pending,
+        bytesLeftOut: this.#output.leftOutBytes,
+      },
       health: this.health(),
     }
   }
@@ -166,24 +170,22 @@ export class PreviewProgram implements ContainerProgram {
     this.#port = port
     const { shared, disk, cache, home, path: base, machine, host } = this.#settings
     const places = placesOf(disk, cache)
+    const source = path.join(shared, treeOf(branch))
     this.#runner = new Runner({
+      source,
       surroundings: { places, home, path: base, machine, host, port },
       timings: this.#timings,
       report: (status) => this.#reported(status),
       output: (bytes) => this.#output.take(bytes),
       say: (text) => this.#output.say(text),
     })
-    this.#mirror = new MirrorThread(
-      { source: path.join(shared, treeOf(branch)), target: places.tree, staging: places.staging },
-      this.#timings,
-      {
-        news: (news) => this.#news(news),
-        failed: (error) => {
-          this.#log('ERROR', 'The mirror has a fault', { error: error.stack ?? error.message })
-          this.#finish({ exitCode: EXIT.internal, reason: `The working tree cannot be copied: ${error.message}` }, true)
-        },
+    this.#mirror = new MirrorThread({ source, target: places.tree, staging: places.staging }, this.#timings, {
+      news: (news) => this.#news(news),
+      failed: (error) => {
+        this.#log('ERROR', 'The mirror has a fault', { error: error.stack ?? error.message })
+        this.#finish({ exitCode: EXIT.internal, reason: `The working tree cannot be copied: ${error.message}` }, true)
       },
-    )
+    })
   }
 
   #news(news: MirrorNews): void {

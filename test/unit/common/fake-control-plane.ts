@@ -45,6 +45,8 @@ export class FakeControlPlane {
   readonly violations: string[] = []
   readonly messages: LinkUp[] = []
   readonly upgrades: IncomingMessage[] = []
+  /** Milliseconds without any message after which `until` gives up. */
+  patienceMs = 15_000
   readonly #options: FakeControlPlaneOptions
   readonly #http: Server
   readonly #sockets = new WebSocketServer({ noServer: true })
@@ -149,10 +151,15 @@ export class FakeControlPlane {
       const found = look()
       if (found !== undefined && found !== false) return found
       await new Promise<void>((resolve, reject) => {
+        const patienceMs = this.patienceMs
         const timer = setTimeout(() => {
           const tail = JSON.stringify(this.text.slice(-300))
-          reject(new Error(`Nothing happened for 15 s while waiting for ${what}; the log ends with ${tail}`))
-        }, 15_000)
+          reject(
+            new Error(
+              `Nothing happened for ${patienceMs / 1000} s while waiting for ${what}; the log ends with ${tail}`,
+            ),
+          )
+        }, patienceMs)
         this.#events.once('change', () => {
           clearTimeout(timer)
           resolve()

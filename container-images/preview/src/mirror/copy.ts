@@ -39,6 +39,7 @@ export async function copyFile(source: string, expected: FileEntry, target: stri
     return unread(error)
   }
   const staged = path.join(staging, randomBytes(8).toString('hex'))
+  let moved = false
   try {
     const stats = await handle.stat()
     if (!stats.isFile() || stats.ino !== expected.ino) return { result: 'again' }
@@ -61,10 +62,11 @@ export async function copyFile(source: string, expected: FileEntry, target: stri
     }
     await chmod(staged, mode)
     await moveTo(staged, target)
+    moved = true
     return { result: 'changed', entry }
   } finally {
     await handle.close()
-    await rm(staged, { force: true })
+    if (!moved) await rm(staged, { force: true })
   }
 }
 

@@ -62,8 +62,8 @@ const FRAMEWORKS: readonly Framework[] = [
     direct: 'react-scripts start',
     flags: '',
     ownFlags: NO_FLAGS,
-    // With `proxy` in package.json its host check breaks as soon as HOST is set.
-    env: { WDS_SOCKET_PORT: '0', DANGEROUSLY_DISABLE_HOST_CHECK: 'true' },
+    // Any host and port 0: the page's own. With `proxy` in package.json its host check breaks as soon as HOST is set.
+    env: { WDS_SOCKET_HOST: '0.0.0.0', WDS_SOCKET_PORT: '0', DANGEROUSLY_DISABLE_HOST_CHECK: 'true' },
   },
 ]
 

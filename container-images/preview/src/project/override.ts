@@ -26,9 +26,7 @@ const OverrideSchema = z.strictObject({
     .string({ error: 'is the name of the variable that the command reads its port from; the port itself is assigned' })
     .regex(/^[A-Za-z_][A-Za-z0-9_]{0,99}$/, 'must be the name of a variable')
     .optional(),
-  env: z
-    .record(z.string().regex(/^[A-Za-z_][A-Za-z0-9_]{0,99}$/, 'is no name of a variable'), z.string().max(4_000))
-    .optional(),
+  env: z.record(z.string().regex(/^[A-Za-z_][A-Za-z0-9_]{0,99}$/), z.string().max(4_000)).optional(),
 })
 export type Override = z.infer<typeof OverrideSchema> & { readonly file: string }
 
@@ -41,7 +39,9 @@ export function readOverride(files: ProjectFiles): Override | undefined {
   const problems = checked.error.issues.map((issue) =>
     issue.code === 'unrecognized_keys'
       ? `${issue.keys.join(', ')}: unknown, there are ${Object.keys(OverrideSchema.shape).join(', ')}`
-      : `${issue.path.length === 0 ? 'the file' : issue.path.join('.')}: ${issue.message}`,
+      : issue.code === 'invalid_key'
+        ? `${issue.path.join('.')}: is no name of a variable`
+        : `${issue.path.length === 0 ? 'the file' : issue.path.join('.')}: ${issue.message}`,
   )
   throw new ProjectError(`${file}: ${problems.join('; ')}`)
 }

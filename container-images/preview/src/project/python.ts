@@ -111,7 +111,7 @@ function moduleOf(file: string): [string, string] {
 }
 
 function namesPackage(files: ProjectFiles, directory: string, name: string): boolean {
-  const pattern = new RegExp(`^[\\s"'-]*${name}\\b`, 'im')
+  const pattern = new RegExp(`^[\\s"'-]*${name}(?![\\w-])`, 'im')
   return [...REQUIREMENTS, 'pyproject.toml', 'Pipfile'].some((file) =>
     pattern.test(files.read(below(directory, file)) ?? ''),
   )

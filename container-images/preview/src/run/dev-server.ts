@@ -93,9 +93,11 @@ export class DevServer {
       if ((error as NodeJS.ErrnoException).code === 'EADDRINUSE') return false
       throw error
     }
-    say(
-      `The server listens on ${target.address}:${target.port} instead of port ${surroundings.port}: visitors are passed on to there`,
-    )
+    const where =
+      target.port === surroundings.port
+        ? `${target.address} only`
+        : `port ${target.port} instead of ${surroundings.port}`
+    say(`The server listens on ${where}: visitors are passed on to there`)
     return true
   }
 

@@ -74,7 +74,6 @@ export function childEnvironment(project: Project, { places, home, path: base, m
     npm_config_fund: 'false',
     npm_config_audit: 'false',
     npm_config_progress: 'false',
-    npm_config_store_dir: cache('pnpm'),
     YARN_CACHE_FOLDER: cache('yarn'),
     // Without it Yarn's own loader stands between Node and the packages, and commands outside `yarn run` find none.
     YARN_NODE_LINKER: 'node-modules',

@@ -3,6 +3,7 @@ import { existsSync } from 'node:fs'
 import { mkdir, readFile, rm, writeFile } from 'node:fs/promises'
 import path from 'node:path'
 import { fileURLToPath } from 'node:url'
+import { quote } from '../project/node.ts'
 import type { InstallPlan, PackageTool, Project, ProjectFiles } from '../project/types.ts'
 import { childEnvironment, type Surroundings } from './environment.ts'
 import { Session } from './session.ts'
@@ -82,7 +83,7 @@ export async function install(key: string, options: InstallOptions): Promise<Ins
     const problem = await prepareVenv(options, deadline)
     if (problem !== undefined) return { installed: false, reason: problem }
   }
-  if (project.install?.tool) await writeTool(places.tools, project.install.tool)
+  if (project.install?.tool) await writeTool(places.tools, places.cache, project.install.tool)
   const failure = project.install && (await tryAll(project.install, before !== undefined, options, deadline))
   if (failure !== undefined) return { installed: false, reason: failure }
   await writeFile(places.installed, key)
@@ -161,8 +162,11 @@ async function runQuietly(command: string, { project, surroundings, graceMs }: I
 }
 
 /** A command of that name which npm fetches when it is first called, and finds in its cache ever after. */
-async function writeTool(directory: string, tool: PackageTool): Promise<void> {
+async function writeTool(directory: string, cache: string, tool: PackageTool): Promise<void> {
   await mkdir(directory, { recursive: true })
-  const script = `#!/bin/sh\nexec npm exec --yes --package=${tool.package} -- ${tool.name} "$@"\n`
+  // Yarn takes its cache from variables; npm warns of pnpm's.
+  const store = tool.name === 'pnpm' ? [`--config.store-dir=${path.join(cache, 'pnpm')}`] : []
+  const call = ['npm', 'exec', '--yes', `--package=${tool.package}`, '--', tool.name, ...store].map(quote)
+  const script = `#!/bin/sh\nexec ${call.join(' ')} "$@"\n`
   await writeFile(path.join(directory, tool.name), script, { mode: 0o755 })
 }

@@ -18,6 +18,8 @@ export type RunStatus = Pick<PreviewReport, 'phase' | 'projectType' | 'command' 
 }
 
 export type RunnerOptions = {
+  /** The team's working tree: it says what the project is, its copy is what runs. */
+  readonly source: string
   readonly surroundings: Surroundings
   readonly timings: RunTimings
   readonly report: (status: RunStatus) => void
@@ -56,7 +58,7 @@ export class Runner {
 
   constructor(options: RunnerOptions) {
     this.#options = options
-    this.#files = directoryFiles(options.surroundings.places.tree)
+    this.#files = directoryFiles(options.source)
   }
 
   /** The mirror has made a pass; the first one begins the work. */
