@@ -4,7 +4,7 @@
  * coalesced, numbered and repeated as a real container's output; only the terminal behind it is missing.
  */
 import * as z from 'zod'
-import { LinkClient } from '../../container-images/agent/src/link-client.ts'
+import { LinkClient, type LinkOrder } from '../../container-images/agent/src/link-client.ts'
 import { LinkCredential } from '../../container-images/agent/src/link-credential.ts'
 import { OutputBuffer } from '../../container-images/agent/src/output-buffer.ts'
 import { OutputSender } from '../../container-images/agent/src/output-sender.ts'
@@ -74,8 +74,13 @@ export interface FakeContainer {
   close(): Promise<void>
 }
 
-/** Connects the link of an agent's task. Resolves when the control plane has welcomed it. */
-export async function connectContainer(agentId: string, linkUrl: string, tickets: Tickets): Promise<FakeContainer> {
+/** Connects the link of an agent's task. Resolves when the control plane has welcomed it. `onOrder` hears all but acknowledgements. */
+export async function connectContainer(
+  agentId: string,
+  linkUrl: string,
+  tickets: Tickets,
+  onOrder: (order: LinkOrder) => void = () => undefined,
+): Promise<FakeContainer> {
   const { environment, ticket } = await tickets.of(agentId)
   const buffer = new OutputBuffer()
   let reconnects = -1
@@ -99,7 +104,7 @@ export async function connectContainer(agentId: string, linkUrl: string, tickets
           sender.connected(acknowledged)
           resolve()
         },
-        order: (order) => (order.type === 'ack' ? sender.acknowledged(order.offset) : undefined),
+        order: (order) => (order.type === 'ack' ? sender.acknowledged(order.offset) : onOrder(order)),
         lost: () => sender.disconnected(),
         refused: (reason) => reject(new Error(reason)),
       },
