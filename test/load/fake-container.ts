@@ -7,7 +7,7 @@ import * as z from 'zod'
 import { OutputBuffer } from '../../container-images/agent/src/output-buffer.ts'
 import { OutputSender } from '../../container-images/agent/src/output-sender.ts'
 import { TIMINGS } from '../../container-images/agent/src/timings.ts'
-import { LinkClient } from '../../container-images/common/src/link-client.ts'
+import { LinkClient, type LinkOrder } from '../../container-images/common/src/link-client.ts'
 import { LinkCredential } from '../../container-images/common/src/link-credential.ts'
 import { CONTAINER_ENV } from '../../shared/contracts/link.ts'
 
@@ -74,8 +74,13 @@ export interface FakeContainer {
   close(): Promise<void>
 }
 
-/** Connects the link of an agent's task. Resolves when the control plane has welcomed it. */
-export async function connectContainer(agentId: string, linkUrl: string, tickets: Tickets): Promise<FakeContainer> {
+/** Connects the link of an agent's task. Resolves when the control plane has welcomed it. `onOrder` hears all but acknowledgements. */
+export async function connectContainer(
+  agentId: string,
+  linkUrl: string,
+  tickets: Tickets,
+  onOrder: (order: LinkOrder) => void = () => undefined,
+): Promise<FakeContainer> {
   const { environment, ticket } = await tickets.of(agentId)
   const buffer = new OutputBuffer()
   let reconnects = -1
@@ -100,7 +105,7 @@ export async function connectContainer(agentId: string, linkUrl: string, tickets
           sender.connected(acknowledged)
           resolve()
         },
-        order: (order) => (order.type === 'ack' ? sender.acknowledged(order.offset) : undefined),
+        order: (order) => (order.type === 'ack' ? sender.acknowledged(order.offset) : onOrder(order)),
         lost: () => sender.disconnected(),
         refused: (reason) => reject(new Error(reason)),
       },
