@@ -114,6 +114,7 @@ function newTeam(
     accessPoints: {},
     roles: {},
     definitions: {},
+    leases: {},
   }
 }
 

@@ -74,7 +74,7 @@ describe('what tasks run from', () => {
     const made = ['CreateAccessPoint', 'CreateRole', 'RegisterTaskDefinition'].map((call) => aws.count(call))
     expect(made).toEqual([2, 2, 2])
     const team = await world.teams.get(world.teamId)
-    expect(team?.lease).toBeUndefined()
+    expect(team?.leases).toEqual({})
     const used = [...ecs.definitionOf.values()]
     expect(used).toEqual([
       team?.definitions.sync?.arn,
