@@ -185,6 +185,7 @@ function edit(folder: string, who: string, random: Random, step: number): unknow
 function tryGit(folder: string, ...args: string[]): boolean {
   try {
     git(folder, ...args)
+    if (process.env.SYNC_TRACE) console.log(path.basename(folder), args.join(' '))
     return true
   } catch {
     return false
@@ -267,6 +268,7 @@ it(`loses nothing in ${ROUNDS} rounds (SYNC_SEED=${SEED})`, { timeout: 120_000 +
 
   await restart()
   for (let round = 1; round <= ROUNDS; round++) {
+    if (process.env.SYNC_TRACE) console.log('round', round, sync.report)
     if (round % 2 === 1) {
       await Promise.all([mayBeKilled(0.12), agentsAct(round), random.chance(0.6) ? humanActs(round) : undefined])
       continue

@@ -6,6 +6,7 @@
 import type { SafeDirectory } from '../safe-files/safe-directory.ts'
 import { statPath } from '../safe-files/safe-directory.ts'
 import { inAgentsRepository } from './agents-head.ts'
+import type { Engine } from './engine.ts'
 import { MAX_COMMITTED_BYTES } from './limits.ts'
 import { type BytePath, listRefs } from './objects.ts'
 import { type Git, GitError } from './run-git.ts'
@@ -62,7 +63,7 @@ async function fetchFrom(git: Git, gitDir: SafeDirectory, detached: boolean): Pr
  * A file in the commits that only `tip` has and that is too large to be pushed: hosts refuse the whole push for it, so such commits stay
  * in the workspace.
  */
-export async function findTooLarge(git: Git, tip: string, known: readonly string[]): Promise<BytePath | undefined> {
+async function findTooLarge(git: Git, tip: string, known: readonly string[]): Promise<BytePath | undefined> {
   const { stdout } = await git.run(['rev-list', '--objects', tip, '--not', ...known, '--remotes=origin'])
   const lines = stdout.toString('latin1').split('\n')
   const checked = await git.run(['cat-file', '--batch-check=%(objecttype) %(objectsize)', '--buffer'], {
@@ -74,4 +75,14 @@ export async function findTooLarge(git: Git, tip: string, known: readonly string
     return type === 'blob' && Number(size) > MAX_COMMITTED_BYTES
   })
   return large?.slice(large.indexOf(' ') + 1)
+}
+
+/** The path of a file in an agents' commit that is too large to be pushed; it is told. */
+export async function tooLargeIn(engine: Engine, tip: string): Promise<BytePath | undefined> {
+  const { known, git, state, told } = engine
+  if (!known.tooLarge.has(tip)) known.tooLarge.set(tip, await findTooLarge(git, tip, [state.line]))
+  const found = known.tooLarge.get(tip)
+  const why = `committed with more than ${MAX_COMMITTED_BYTES / 1024 / 1024} MB: the commit stays in the workspace`
+  if (found !== undefined) told.skipped.set(found, why)
+  return found
 }

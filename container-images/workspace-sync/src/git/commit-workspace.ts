@@ -2,9 +2,10 @@
 import { setTimeout as sleep } from 'node:timers/promises'
 import type { SafeDirectory } from '../safe-files/safe-directory.ts'
 import { type AgentsHead, readAgentsHead } from './agents-head.ts'
-import { findTooLarge, type Imported, importAgents } from './agents-import.ts'
+import { type Imported, importAgents, tooLargeIn } from './agents-import.ts'
+import { keepLeftBehind } from './agents-left-behind.ts'
 import { type Engine, submodulesOf } from './engine.ts'
-import { AUTHORS_MS, LOCK_PATIENCE_MS, MAX_COMMITTED_BYTES, MAX_SNAPSHOT_ATTEMPTS } from './limits.ts'
+import { AUTHORS_MS, LOCK_PATIENCE_MS, MAX_SNAPSHOT_ATTEMPTS } from './limits.ts'
 import { type BytePath, diffTrees, type Entry, isAncestor, shownPath, treeOf, writeCommit } from './objects.ts'
 import { deletedBetween, gitlinksOf, rebuildIndex, type Snapshot, takeSnapshot } from './snapshot.ts'
 import { chooseTarget, moveTo, type Target } from './target.ts'
@@ -33,6 +34,7 @@ export async function commitWorkspace(
     const before = head ?? (await readAgentsHead(tree))
     const imported = await importAgents(engine.git, tree, before.on.kind === 'detached')
     if (imported.problem !== undefined) engine.told.details.add(imported.problem)
+    await keepLeftBehind(engine, tree)
     const target = await chooseTarget(engine, before, imported)
     const tip = await usableTip(engine, target.tip)
     const snapshot = await snapshotOf(engine, tree, tip)
@@ -65,16 +67,6 @@ async function settledHead(engine: Engine, tree: SafeDirectory): Promise<AgentsH
 async function usableTip(engine: Engine, tip: string | undefined): Promise<string | undefined> {
   if (tip === undefined || (await tooLargeIn(engine, tip)) === undefined) return tip
   return undefined
-}
-
-/** The path of a file in an agents' commit that is too large to be pushed; it is told. */
-export async function tooLargeIn(engine: Engine, tip: string): Promise<BytePath | undefined> {
-  const { known, git, state, told } = engine
-  if (!known.tooLarge.has(tip)) known.tooLarge.set(tip, await findTooLarge(git, tip, [state.line]))
-  const found = known.tooLarge.get(tip)
-  const why = `committed with more than ${MAX_COMMITTED_BYTES / 1024 / 1024} MB: the commit stays in the workspace`
-  if (found !== undefined) told.skipped.set(found, why)
-  return found
 }
 
 async function snapshotOf(engine: Engine, tree: SafeDirectory, tip: string | undefined): Promise<Snapshot> {

@@ -1,7 +1,8 @@
 /** The second half of a round: fetch, decide what each branch becomes, push; again when the remote has moved meanwhile. */
+
+import { tooLargeIn } from './agents-import.ts'
 import { isBranchName, isRescue, rescueName } from './branches.ts'
 import type { Committed } from './commit-workspace.ts'
-import { tooLargeIn } from './commit-workspace.ts'
 import { type Engine, remoteTips, rescue } from './engine.ts'
 import { type Integrated, integrate } from './integrate.ts'
 import { MAX_AGENT_BRANCHES, MAX_PUSH_ATTEMPTS } from './limits.ts'

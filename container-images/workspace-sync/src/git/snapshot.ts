@@ -168,15 +168,20 @@ async function updateIndex(
 }
 
 /** An agent ran `git rm --cached` on them: files that are ignored since are left to the agent. */
-async function dropIgnored({ git, layout, untracked }: SnapshotInput): Promise<void> {
-  if (untracked.length === 0) return
-  const { stdout } = await git.run(['check-ignore', '--no-index', '-z', '--stdin'], {
-    index: layout.index,
-    workTree: layout.workspace,
-    codes: [0, 1],
-    input: Buffer.concat(untracked.flatMap((one) => [toBytes(one), Buffer.from([0])])),
-  })
-  await removeFromIndex(git, layout.index, splitNul(stdout))
+async function dropIgnored({ git, layout, tree, untracked }: SnapshotInput): Promise<void> {
+  const present: BytePath[] = []
+  for (const one of untracked) if ((await statPath(tree, toBytes(one)))?.isFile()) present.push(one)
+  if (present.length === 0) return
+  const options = { index: layout.index, workTree: layout.workspace }
+  try {
+    const input = Buffer.concat(present.flatMap((one) => [toBytes(one), Buffer.from([0])]))
+    const args = ['check-ignore', '--no-index', '-z', '--stdin']
+    const { stdout } = await git.run(args, { ...options, codes: [0, 1], input })
+    await removeFromIndex(git, layout.index, splitNul(stdout))
+  } catch (error) {
+    // An agent put a link in the way at this moment; then they stay committed.
+    if (!(error instanceof GitError) || git.ended) throw error
+  }
 }
 
 /** The index's tree with the submodules in it. */
