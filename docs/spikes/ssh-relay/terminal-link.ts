@@ -1,10 +1,10 @@
 /** An agent's terminal at the existing server, as the control plane sees any agent's: the containers' link, unchanged. */
 import { InputOrder } from '../../../container-images/agent/src/input-order.ts'
-import { LinkClient } from '../../../container-images/common/src/link-client.ts'
-import { LinkCredential } from '../../../container-images/common/src/link-credential.ts'
 import { OutputBuffer } from '../../../container-images/agent/src/output-buffer.ts'
 import { OutputSender } from '../../../container-images/agent/src/output-sender.ts'
 import { TIMINGS } from '../../../container-images/agent/src/timings.ts'
+import { LinkClient } from '../../../container-images/common/src/link-client.ts'
+import { LinkCredential } from '../../../container-images/common/src/link-credential.ts'
 import type { RunningAgent, TerminalLink } from './ssh-bridge.ts'
 
 /** Agents there have one generation: the existing server cannot restart one. */
