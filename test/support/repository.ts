@@ -31,7 +31,11 @@ export class Repository {
   }
 
   #git(...args: string[]): string {
-    return execFileSync('git', ['--git-dir', this.#directory, ...args], { encoding: 'utf8', stdio: 'pipe' })
+    return execFileSync('git', ['--git-dir', this.#directory, ...args], {
+      encoding: 'utf8',
+      stdio: 'pipe',
+      maxBuffer: 64 * 1024 * 1024,
+    })
   }
 
   /** A human's commit on `main`, made in a clone and pushed. */
@@ -65,6 +69,11 @@ export class Repository {
       .split('\0')
       .map((message) => message.trim())
       .filter((message) => message !== '')
+  }
+
+  /** The text of every version of every file that a branch reaches. */
+  everything(branch: string): string {
+    return this.#git('log', '--patch', '--text', '--format=%B', `refs/heads/${branch}`)
   }
 
   branches(): string[] {
