@@ -5,9 +5,9 @@
 
 import type { SafeDirectory } from '../safe-files/safe-directory.ts'
 import { statPath } from '../safe-files/safe-directory.ts'
-import { inAgentsRepository } from './agents-head.ts'
+import { type AgentsHead, inAgentsRepository } from './agents-head.ts'
 import type { Engine } from './engine.ts'
-import { MAX_COMMITTED_BYTES } from './limits.ts'
+import { IMPORT_MS, IMPORT_PAUSE_MS, MAX_COMMITTED_BYTES } from './limits.ts'
 import { type BytePath, listRefs } from './objects.ts'
 import { type Git, GitError } from './run-git.ts'
 
@@ -21,10 +21,19 @@ export type Imported = {
   readonly problem: string | undefined
 }
 
-/** Never throws for what is in the agents' repository. `detached`: HEAD is on no branch and is wanted, too. */
-export async function importAgents(git: Git, tree: SafeDirectory, detached: boolean): Promise<Imported> {
-  const problem = await inAgentsRepository(tree, (gitDir) => fetchFrom(git, gitDir, detached))
-  return { branches: await listRefs(git, AGENT_REFS), problem }
+/** Never throws for what is in the agents' repository. */
+export async function importAgents(engine: Engine, tree: SafeDirectory, head: AgentsHead): Promise<Imported> {
+  const { git, known } = engine
+  const now = engine.now().getTime()
+  if (head.on.kind !== 'none' && !(known.importAfter !== undefined && now < known.importAfter)) {
+    delete known.importAfter
+    const started = performance.now()
+    const detached = head.on.kind === 'detached'
+    known.importProblem = await inAgentsRepository(tree, (gitDir) => fetchFrom(git, gitDir, detached))
+    if (performance.now() - started > IMPORT_MS / 2 && known.importProblem !== undefined)
+      known.importAfter = now + IMPORT_PAUSE_MS
+  }
+  return { branches: await listRefs(git, AGENT_REFS), problem: known.importProblem }
 }
 
 async function fetchFrom(git: Git, gitDir: SafeDirectory, detached: boolean): Promise<string | undefined> {
@@ -50,7 +59,7 @@ async function fetchFrom(git: Git, gitDir: SafeDirectory, detached: boolean): Pr
         `+refs/heads/*:${AGENT_REFS}*`,
         ...(detached ? [`+HEAD:${DETACHED}`] : []),
       ],
-      { env: { GIT_ALLOW_PROTOCOL: 'file' } },
+      { env: { GIT_ALLOW_PROTOCOL: 'file' }, timeoutMs: IMPORT_MS },
     )
     return undefined
   } catch (error) {

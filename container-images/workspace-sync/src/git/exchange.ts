@@ -191,7 +191,7 @@ async function takeOutcomes(
       if (!isRescue(branch)) again = (await insteadOf(engine, branch, commit, tips)) || again
     }
   }
-  await engine.git.run(['update-ref', '--stdin'], { input: refs.join('') })
+  if (refs.length > 0) await engine.git.run(['update-ref', '--stdin'], { input: refs.join('') })
   // Commits that waited because their branch was being pushed.
   return again || engine.state.pending.some((one) => pushes.get(one.branch) !== undefined && !refused.has(one.branch))
 }

@@ -17,6 +17,7 @@ import {
   GITLINK,
   indexInfo,
   listEntries,
+  remember,
   SYMLINK,
   shownPath,
   splitNul,
@@ -62,9 +63,11 @@ export async function rebuildIndex(git: Git, layout: Layout, commit: string): Pr
 }
 
 /** Submodules of a commit. They are kept out of the index, so that git never looks into their directories, which agents write. */
-export async function gitlinksOf(git: Git, commit: string): Promise<Map<BytePath, Entry>> {
-  const entries = await listEntries(git, commit)
-  return new Map([...entries].filter(([, entry]) => entry.mode === GITLINK))
+export function gitlinksOf(git: Git, commit: string): Promise<ReadonlyMap<BytePath, Entry>> {
+  return remember(git, `submodules ${commit}`, async () => {
+    const entries = await listEntries(git, commit)
+    return new Map([...entries].filter(([, entry]) => entry.mode === GITLINK))
+  })
 }
 
 export async function removeFromIndex(git: Git, index: string, paths: readonly BytePath[]): Promise<void> {
