@@ -69,6 +69,8 @@ export interface FakeContainer {
   readonly acknowledged: number
   /** Times that the link was lost and opened anew. */
   readonly reconnects: number
+  /** What a container says every 30 s; with it the control plane looks for output that a delivery has left behind. */
+  sayHealthy(): void
   /** Resolves when everything written has been acknowledged. */
   drained(): Promise<void>
   close(): Promise<void>
@@ -129,6 +131,7 @@ export async function connectContainer(
     get reconnects() {
       return reconnects
     },
+    sayHealthy: () => void client?.send({ action: 'link', type: 'health', status: 'healthy' }),
     drained: () => sender.drained(),
     close: async () => void (await client?.close()),
   }
