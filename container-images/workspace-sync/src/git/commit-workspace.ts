@@ -46,7 +46,7 @@ export async function commitWorkspace(
     if (!calm && !evenSo) return undefined
     if (target.touched && tip !== undefined) await unlessTakenBack(engine, tip, snapshot)
     await commit(engine, snapshot, tip, before.signature)
-    engine.told.skipped = new Map([...engine.told.skipped, ...snapshot.skipped])
+    engine.told.skipped = new Map([...snapshot.skipped, ...engine.told.skipped])
     return { tree: snapshot.tree, signature: before.signature, imported, target: { ...target, tip } }
   }
 }

@@ -95,7 +95,7 @@ export type CommitText = {
 const IDENTITY = { name: 'Covibes workspace sync', email: 'workspace-sync@covibes.invalid' }
 
 /** On one line and without what has a meaning in a commit's header. */
-const plain = (text: string) => text.replaceAll(/[\p{Cc}\p{Zl}\p{Zp}<>]+/gu, ' ').trim()
+const plain = (text: string) => text.replaceAll(/[\p{Cc}\s<>]+/gu, ' ').trim()
 
 export function commitMessage({ subject, body = [], authors = [] }: CommitText): string {
   const named = new Map(authors.map(({ name, email }) => [plain(email).replaceAll(' ', ''), plain(name)]))

@@ -182,6 +182,9 @@ describe('configuration that runs commands', () => {
     await rounds(1)
     expect(git(team.remote, 'log', '--format=%s', 'main')).toContain('by an agent')
     outsideIsUntouched()
+    // It would have run for somebody less careful.
+    expect(() => team.agent('status')).not.toThrow()
+    expect(existsSync(canary)).toBe(true)
   })
 
   it('includes no file of somebody else in what it says', async () => {
