@@ -7,8 +7,9 @@ import { LINK_TICKET_TTL_MS, MAX_START_ATTEMPTS } from '../../contracts/limits.t
 import type { SyncReport } from '../../contracts/link.ts'
 import type { ServerEvent } from '../../contracts/socket-events.ts'
 import type { Actor } from '../ledger/schema.ts'
+import { end, NEVER_STARTED, nextGeneration, type Patch, requestStop } from './generations.ts'
 import type { Change } from './ports.ts'
-import type { Environment, Status, SyncEnvironment } from './schema.ts'
+import type { Environment } from './schema.ts'
 import { reported, saidOf } from './sync-report.ts'
 import { describeTaskEnd, hasEnded, type ObservedTask } from './task-end.ts'
 import { agentViewStatus, canMove, isFinal } from './transitions.ts'
@@ -77,9 +78,6 @@ const ACTORS: Readonly<Record<EnvironmentEventType, Exclude<Actor['kind'], 'memb
   'sync-reported': 'container',
 }
 
-/** Milliseconds a generation has to run for its start to count as one that held out. */
-export const HELD_OUT_MS = 10 * 60_000
-
 /** Applies `event` to `record`; undefined when it changes nothing (a repeat, a late or foreign event, a final record). */
 export function applyEvent(record: Environment, event: EnvironmentEvent, moment: Moment): Change | undefined {
   const patch = decide(record, event, moment.now)
@@ -108,11 +106,6 @@ export function applyEvent(record: Environment, event: EnvironmentEvent, moment:
     ...(slots === undefined ? {} : { slots }),
   }
 }
-
-/** A field given as undefined is taken off the record. */
-type Patch = { readonly [K in keyof Environment]?: Environment[K] | undefined } & Pick<Change, 'remove' | 'slots'> & {
-    readonly sync?: SyncEnvironment['sync']
-  }
 
 function merge(record: Environment, patch: Omit<Patch, 'remove' | 'slots'>, now: Date): Environment {
   const next: Record<string, unknown> = {
@@ -259,62 +252,6 @@ function observe(record: Environment, task: ObservedTask, now: Date): Patch | un
   if (hasEnded(task)) return { ...seen, ...end(record, now, describeTaskEnd(record, task)) }
   // The event came before RunTask's answer, or that answer was lost: the task is this attempt's all the same.
   return record.task ? undefined : { task: { arn: task.arn, version: 0 } }
-}
-
-const NEVER_STARTED = 'stopped before it started'
-
-/** By a member, or by the control plane for a reason. */
-function requestStop(record: Environment, by: { userId: string } | { reason: string }, now: Date): Patch | undefined {
-  const stopRequest = { ...by, at: now.toISOString() }
-  if (record.status === 'requested') {
-    const reason = 'reason' in by ? by.reason : NEVER_STARTED
-    return { stopRequest, ...end(record, now, { status: 'killed', reason }) }
-  }
-  // Who asks for the end while a restart is under way wants the end.
-  if (record.status === 'stopping') return record.restart ? { restart: undefined } : undefined
-  return { status: 'stopping', stopRequest }
-}
-
-function end(
-  record: Environment,
-  now: Date,
-  how: { readonly status: Status; readonly exitCode?: number; readonly reason?: string },
-): Patch {
-  if (record.restart && !record.deletedAt) return { ...nextGeneration(record, now), restarts: undefined }
-  const heldOut = record.startedAt !== undefined && now.getTime() - Date.parse(record.startedAt) >= HELD_OUT_MS
-  return {
-    restarts: how.status === 'failed' && !heldOut ? record.restarts : undefined,
-    status: how.status,
-    endedAt: now.toISOString(),
-    exitCode: how.exitCode,
-    reason: how.reason,
-    slot: undefined,
-    ticket: undefined,
-    linkKeyHash: undefined,
-    ...(record.deletedAt ? { remove: true } : {}),
-  }
-}
-
-/** The same record, to be started anew: nothing of the generation before is left but its lease, when it still has one. */
-function nextGeneration({ generation }: Environment, now: Date): Patch {
-  return {
-    status: 'requested',
-    generation: generation + 1,
-    attempt: 1,
-    requestedAt: now.toISOString(),
-    task: undefined,
-    ticket: undefined,
-    linkKeyHash: undefined,
-    claimedAt: undefined,
-    startedAt: undefined,
-    endedAt: undefined,
-    exitCode: undefined,
-    reason: undefined,
-    stopRequest: undefined,
-    restart: undefined,
-    health: undefined,
-    exitReport: undefined,
-  }
 }
 
 /** What the team's members are told of a change. Creation is told by the operation that creates. */
