@@ -14,7 +14,7 @@ import type { ContainerBackend } from './ecs/backend.ts'
 import { createEcs, type Ecs, type EcsOptions } from './ecs/ecs.ts'
 import { createProcessBackend } from './ecs/process-backend.ts'
 import { createFrontDoor, type FrontDoorOptions } from './edge/front-door.ts'
-import { createEfs, type Efs } from './efs/efs.ts'
+import { createEfs, type Efs, type EfsOptions } from './efs/efs.ts'
 import { createEventBridge, type EventBridge } from './eventbridge/eventbridge.ts'
 import { createFaults, type Faults } from './faults/faults.ts'
 import { createHttpApi } from './http-api/http-api.ts'
@@ -51,6 +51,7 @@ export interface RuntimeOptions {
   readonly backend?: (assembly: CloudAssembly) => ContainerBackend
   /** Other services see a new role this long after it was made; 0 by default. */
   readonly rolePropagationMs?: number
+  readonly accessPointRate?: EfsOptions['accessPointRate']
   readonly webSocket?: Pick<WebSocketApiOptions, 'idleTimeoutMs' | 'maxDurationMs' | 'maxBufferedBytes' | 'jitterMs'>
   /** Answers for the frontend's bucket; without it the bucket is empty. */
   readonly frontend?: FrontDoorOptions['frontend']
@@ -176,7 +177,10 @@ export async function startRuntime(options: RuntimeOptions): Promise<Runtime> {
     )
     const shared = { resources: assembly.resources, stateDir: options.stateDir, onRequest }
     const iam = started('stores', await createIam({ ...shared, propagationMs: options.rolePropagationMs ?? 0 }))
-    const efs = started('stores', await createEfs({ ...shared, allows: iam.allows }))
+    const efs = started(
+      'stores',
+      await createEfs({ ...shared, allows: iam.allows, accessPointRate: options.accessPointRate }),
+    )
     const images = imagesOf(assembly)
     const backend = options.backend?.(assembly) ?? (await createProcessBackend({ stateDir: options.stateDir, images }))
     const ecs = await createEcs({

@@ -81,7 +81,9 @@ async function store(teamId: string, name: string, { stage, secrets }: Target): 
     if (!(error instanceof ResourceExistsException)) throw error
     await secrets.send(new PutSecretValueCommand({ SecretId: Name, SecretString: value }))
   }
-  return `${Name} is stored; it counts within five minutes, from the container's next connection on`
+  return name === TEAM_SECRETS.gitCredentials
+    ? `${Name} is stored; workspace sync has it from its next start or restart on`
+    : `${Name} is stored; it counts within five minutes`
 }
 
 /** @throws without repeating anything of the value. */

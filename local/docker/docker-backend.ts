@@ -69,17 +69,19 @@ export async function openDocker(options: DockerOptions): Promise<Docker> {
   async function close(): Promise<void> {
     health.close()
     await network.close()
-    await removeLeftovers(engine, labels)
-    forgetEngine(stateDir)
+    try {
+      await removeLeftovers(engine, labels)
+      forgetEngine(stateDir)
+    } catch (error) {
+      console.error(`What is left in the Docker engine goes at the next start: ${(error as Error).message}`)
+    }
   }
 
   async function start(spec: ContainerSpec, image: string): Promise<RunningContainer> {
     const { taskArn } = spec.task
     const sharesNetworkWith = firstOf.get(taskArn)
     const body = await containerBody(spec, { image, labels, network, sharesNetworkWith })
-    const { Id: id } = Created.parse(
-      await engine.call('POST', '/containers/create', { body }).catch((error: unknown) => refuse(error)),
-    )
+    const { Id: id } = Created.parse(await engine.call('POST', '/containers/create', { body }))
     if (sharesNetworkWith === undefined) firstOf.set(taskArn, id)
     health.watch(id, spec.onHealth)
     try {
@@ -89,12 +91,13 @@ export async function openDocker(options: DockerOptions): Promise<Docker> {
       })
       const written = readOutput(output, spec.onLine)
       const waited = await engine.stream('POST', `/containers/${id}/wait`, { query: { condition: 'next-exit' } })
-      await engine.call('POST', `/containers/${id}/start`).catch((error: unknown) => refuse(error))
+      await engine.call('POST', `/containers/${id}/start`)
       return running(engine, id, { written, waited, onEnd: () => health.forget(id) })
     } catch (error) {
       health.forget(id)
       if (firstOf.get(taskArn) === id) firstOf.delete(taskArn)
-      await removeContainer(engine, id)
+      // What cannot be removed now goes with the runtime, or at the next start.
+      await removeContainer(engine, id).catch((left: Error) => spec.onLine(left.message, 'stderr'))
       throw error
     }
   }
@@ -111,9 +114,17 @@ export async function openDocker(options: DockerOptions): Promise<Docker> {
       })
       return {
         addresses: network.addresses,
-        pull: async (imageUri) => void (await images.ready(imageUri)),
+        pull: async (imageUri) => {
+          await images
+            .ready(imageUri)
+            .catch((error: unknown) => refuse(error, (why) => `CannotPullContainerError: ${why}`))
+        },
         recordOf: () => undefined,
-        start: async (spec) => start(spec, await images.ready(spec.definition.image)),
+        start: async (spec) =>
+          images
+            .ready(spec.definition.image)
+            .then((image) => start(spec, image))
+            .catch((error: unknown) => refuse(error, REASONS.cannotStart)),
         async release(task: Task) {
           firstOf.delete(task.taskArn)
           const { name, value } = taskLabel(task.taskArn)
@@ -126,10 +137,9 @@ export async function openDocker(options: DockerOptions): Promise<Docker> {
   }
 }
 
-/** What the engine refuses is a task that fails to start; that there is no engine is a defect. */
-function refuse(error: unknown): never {
-  if (error instanceof EngineError) throw new StartFailed(REASONS.cannotStart(error.message))
-  throw error
+/** Whatever the engine says no to, or that there is none any more: the task fails to start, and says why. */
+function refuse(error: unknown, reason: (why: string) => string): never {
+  throw error instanceof StartFailed ? error : new StartFailed(reason((error as Error).message))
 }
 
 function running(

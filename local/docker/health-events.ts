@@ -34,8 +34,10 @@ export async function listenToHealth(engine: Engine, labels: Labels): Promise<He
   async function listen(): Promise<void> {
     while (!closing.signal.aborted) {
       const lines = splitLines((line) => {
-        const { Action, Actor } = EventSchema.parse(JSON.parse(line))
-        listeners.get(Actor.ID)?.(statusOf(Action.slice('health_status: '.length)))
+        const event = EventSchema.safeParse(JSON.parse(line))
+        if (event.success)
+          listeners.get(event.data.Actor.ID)?.(statusOf(event.data.Action.slice('health_status: '.length)))
+        else console.error(`The Docker engine told what is not understood: ${line}`)
       })
       stream.on('data', (chunk: Buffer) => lines.push(chunk))
       await new Promise<void>((resolve) => stream.once('error', () => resolve()).once('close', () => resolve()))

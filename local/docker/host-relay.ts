@@ -26,7 +26,7 @@ export function createHostRelays(gateway: string): HostRelays {
   function join(one: Socket, other: Socket): void {
     one.pipe(other)
     // A connection that breaks on one side ends on the other; who used it sees that.
-    one.once('error', () => other.destroy())
+    one.on('error', () => other.destroy())
     one.once('close', () => other.destroy())
   }
 
@@ -38,7 +38,7 @@ export function createHostRelays(gateway: string): HostRelays {
       join(outbound, inbound)
     })
     await new Promise<void>((resolve, reject) => {
-      server.once('error', reject)
+      server.on('error', reject)
       server.listen(0, gateway, resolve)
     })
     return { server, port: (server.address() as AddressInfo).port }

@@ -64,6 +64,8 @@ async function createNetwork(engine: Engine, name: string, labels: Labels): Prom
           Name: name,
           CheckDuplicate: true,
           Driver: 'bridge',
+          // Where the engine keeps a firewall, one team's containers do not reach another's.
+          Options: { 'com.docker.network.bridge.enable_icc': 'false' },
           IPAM: { Config: [{ Subnet: `${prefix}.0/24`, Gateway: `${prefix}.1` }] },
           Labels: labels.all(),
         },

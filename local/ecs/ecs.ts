@@ -6,6 +6,7 @@ import {
   type Disturbance,
   type OnRequest,
 } from '../common/aws-json-server.ts'
+import { createTokenBucket } from '../common/token-bucket.ts'
 import { MountRefused, type MountRequest } from '../efs/mount.ts'
 import { createFaults, type Faults } from '../faults/faults.ts'
 import { createClusters } from './clusters.ts'
@@ -19,7 +20,6 @@ import { createTaskDefinitions, type ResolvedResource } from './task-definitions
 import type { TaskHost } from './task-launch.ts'
 import { type Latencies, startTaskRun, type TaskRun } from './task-run.ts'
 import { openTaskStore } from './task-store.ts'
-import { createTokenBucket } from './token-bucket.ts'
 import type { Task, TaskDefinition } from './types.ts'
 
 /** What `createEcs` takes. */

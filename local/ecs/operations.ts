@@ -1,5 +1,6 @@
 import { AwsError } from '../common/aws-error.ts'
 import type { AwsOperation } from '../common/aws-json-server.ts'
+import type { TokenBucket } from '../common/token-bucket.ts'
 import type { Cluster, Clusters } from './clusters.ts'
 import { taskDocument } from './documents.ts'
 import { REASONS } from './reasons.ts'
@@ -7,7 +8,6 @@ import { validateTags } from './run-task-input.ts'
 import { type RegisterInput, type TaskDefinitions, taskDefinitionDocument } from './task-definitions.ts'
 import type { TaskRun } from './task-run.ts'
 import type { TaskStore } from './task-store.ts'
-import type { TokenBucket } from './token-bucket.ts'
 import type { Tag, Task } from './types.ts'
 
 /** What the operations other than RunTask need. */

@@ -1,6 +1,6 @@
 import { mkdir } from 'node:fs/promises'
 import { join } from 'node:path'
-import { type Mount, MountRefused, type MountRequest } from '../efs/mount.ts'
+import type { Mount, MountRequest } from '../efs/mount.ts'
 import { type ContainerBackend, type RunningContainer, StartFailed, type TaskLogLine } from './backend.ts'
 import type { MountedVolume } from './environment.ts'
 import { openLogFile } from './log-file.ts'
@@ -14,7 +14,7 @@ export interface TaskHost {
   readonly backend: ContainerBackend
   /** The value that a secret's `valueFrom` (an ARN, also with `:key::`) names. Rejects when there is none. */
   readonly secret: (valueFrom: string) => Promise<string>
-  /** Mounts an EFS file system for a task. Throws `MountRefused`. */
+  /** Mounts an EFS file system for a task. Rejects with the reason that the task is to have. */
   readonly mountEfs: (request: MountRequest) => Promise<Mount>
   readonly onLog: (line: TaskLogLine) => void
   readonly metadataUri: (runtimeId: string) => string
@@ -67,8 +67,7 @@ async function mountFileSystems(task: Task, definition: TaskDefinition, host: Ta
       })
       mounts.set(name, mount)
     } catch (error) {
-      if (error instanceof MountRefused) throw new StartFailed(REASONS.volumeUnavailable(error.message))
-      throw error
+      throw new StartFailed(REASONS.volumeUnavailable((error as Error).message))
     }
   }
   return mounts

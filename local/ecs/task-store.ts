@@ -90,6 +90,7 @@ export async function openTaskStore(options: {
   const tokens = new Map<string, UsedToken>()
   const processes = new Map<string, RecordedProcess & { taskArn: string }>()
   const forgetting = new Map<string, NodeJS.Timeout>()
+  const underWay = new Set<Promise<void>>()
   const tokenKey = (cluster: string, token: string) => `${cluster} ${token}`
   const keyOf = ({ marks }: RecordedProcess) => marks.join(' ')
   for (const used of before?.tokens ?? []) tokens.set(tokenKey(used.cluster, used.token), used)
@@ -108,7 +109,7 @@ export async function openTaskStore(options: {
 
   function forgetLater(task: Task): void {
     const left = Math.max(0, (task.stoppedAt ?? now()) + options.stoppedRetentionMs - now())
-    const timer = setTimeout(() => void forget(task).catch(options.onDefect), left)
+    const timer = setTimeout(() => beginToForget(task), left)
     timer.unref()
     forgetting.set(task.taskArn, timer)
     // Tasks are forgotten in the order in which they stopped.
@@ -117,8 +118,15 @@ export async function openTaskStore(options: {
       if (forgetting.size <= MAX_STOPPED_TASKS || !oldest) break
       clearTimeout(forgetting.get(taskArn))
       forgetting.delete(taskArn)
-      void forget(oldest).catch(options.onDefect)
+      beginToForget(oldest)
     }
+  }
+
+  function beginToForget(task: Task): void {
+    const forgotten: Promise<void> = forget(task)
+      .catch(options.onDefect)
+      .finally(() => underWay.delete(forgotten))
+    underWay.add(forgotten)
   }
 
   async function forget(task: Task): Promise<void> {
@@ -205,6 +213,7 @@ export async function openTaskStore(options: {
     recover,
     async close() {
       for (const timer of forgetting.values()) clearTimeout(timer)
+      await Promise.all(underWay)
       await file.close()
     },
   }

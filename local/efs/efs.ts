@@ -1,6 +1,7 @@
 import { join } from 'node:path'
 import type { OnRequest } from '../common/aws-json-server.ts'
 import { createAwsServer } from '../common/aws-server.ts'
+import { createTokenBucket } from '../common/token-bucket.ts'
 import { createStateFile, readStateFile } from '../ecs/state-file.ts'
 import type { Iam } from '../iam/iam.ts'
 import { type AccessPoint, AccessPoints } from './access-points.ts'
@@ -20,6 +21,11 @@ export interface EfsOptions {
   readonly onRequest?: OnRequest
   /** An access point is `creating`, and cannot be mounted, this long; default 20 ms. */
   readonly creatingMs?: number
+  /**
+   * How many access points may be made or deleted at once, and how many more each second, before ThrottlingException; without it
+   * as many as come. AWS takes about one a second in an account (docs/aws-fidelity/workspaces.md).
+   */
+  readonly accessPointRate?: { readonly burst: number; readonly perSecond: number } | undefined
   readonly port?: number
   readonly now?: () => number
 }
@@ -46,9 +52,11 @@ export async function createEfs(options: EfsOptions): Promise<Efs> {
   )
   const file = createStateFile(path, () => JSON.stringify(accessPoints.made()))
   const stateOf = ({ createdAt }: AccessPoint) => (now() - createdAt < creatingMs ? 'creating' : 'available')
+  const rate = options.accessPointRate && createTokenBucket({ ...options.accessPointRate, now })
+  const mayChange = () => rate?.take() ?? true
   const server = await createAwsServer({
     service: 'efs',
-    protocol: restJson(efsOperations({ fileSystems, accessPoints, stateOf, now, save: file.save })),
+    protocol: restJson(efsOperations({ fileSystems, accessPoints, stateOf, now, save: file.save, mayChange })),
     onRequest: options.onRequest,
     port: options.port,
   })

@@ -16,6 +16,8 @@ export interface EfsOperationDependencies {
   readonly accessPoints: AccessPoints
   readonly stateOf: (point: AccessPoint) => 'creating' | 'available'
   readonly now: () => number
+  /** False when access points are made and deleted too fast. */
+  readonly mayChange: () => boolean
   /** Resolves when a change is on disk. */
   readonly save: () => Promise<void>
 }
@@ -57,6 +59,9 @@ function page<Item>(
 /** EFS's operations on access points, and what is read of file systems. */
 export function efsOperations(deps: EfsOperationDependencies): RestOperation[] {
   const { fileSystems, accessPoints, stateOf, now, save } = deps
+  const throttle = () => {
+    if (!deps.mayChange()) throw new AwsError('ThrottlingException', 'Rate exceeded', { statusCode: 429 })
+  }
   const fileSystem = (named: string): FileSystem => {
     const id = fileSystemIdOf(named)
     const found = fileSystems.get(id)
@@ -72,6 +77,7 @@ export function efsOperations(deps: EfsOperationDependencies): RestOperation[] {
     id.includes('fsap-') ? accessPoint(id) : fileSystem(id)
 
   async function createAccessPoint(input: Input) {
+    throttle()
     const { ClientToken, FileSystemId, PosixUser, RootDirectory, Tags } = read(CreateAccessPointSchema, input)
     const point = accessPoints.add(
       {
@@ -99,6 +105,7 @@ export function efsOperations(deps: EfsOperationDependencies): RestOperation[] {
   }
 
   async function deleteAccessPoint({ AccessPointId = '' }: Input) {
+    throttle()
     accessPoints.remove(accessPoint(AccessPointId))
     await save()
   }

@@ -123,6 +123,10 @@ export class EnvironmentPool implements Starter {
     return !this.#closed && impatient > this.#starting && this.#all.size < this.#options.environments
   }
 
+  get hasNone(): boolean {
+    return this.#all.size === 0
+  }
+
   async start(): Promise<void> {
     const created = this.#options.create()
     this.#all.add(created)

@@ -12,6 +12,7 @@ import type { FunctionConfiguration } from './function-configuration.ts'
 import { type InvokeResponse, MAX_ASYNC_PAYLOAD_BYTES, MAX_SYNC_PAYLOAD_BYTES, responseOf } from './invoke-response.ts'
 import { type KillDecision, type KillMoment, type KillSwitch, KillSwitches } from './kill-switch.ts'
 import { FunctionCounters, type FunctionMetrics } from './metrics.ts'
+import { processorLoad } from './processor-load.ts'
 import { runtimeVariables } from './runtime-variables.ts'
 import { StartGate } from './start-gate.ts'
 
@@ -24,9 +25,8 @@ export interface LambdaOptions {
   readonly onLog?: ((functionName: string, requestId: string | undefined, line: string) => void) | undefined
   /** An asynchronous invocation that was given up. */
   readonly onAsyncFailure?: ((failure: AsyncFailure) => void) | undefined
-  /** The most environments of one function, a limit of this machine: further invocations wait; default 50. */
+  /** Limits of this machine, beyond which invocations wait: a function's environments, 50, and those that initialize, one a core. */
   readonly environmentsPerFunction?: number | undefined
-  /** Environments that initialize at once, a limit of this machine; default one for each core. */
   readonly startsAtOnce?: number | undefined
   /** Invocations of all functions at once, waiting ones included; default 1,000, an account's own. */
   readonly totalConcurrency?: number | undefined
@@ -100,7 +100,7 @@ class LocalLambda implements Lambda {
   constructor(options: LambdaOptions) {
     this.#options = options
     const account = new ConcurrencyLimit(options.totalConcurrency ?? 1_000)
-    const gate = new StartGate(options.startsAtOnce ?? availableParallelism())
+    const gate = new StartGate({ limit: options.startsAtOnce ?? availableParallelism(), isBusy: processorLoad() })
     for (const configuration of options.functions) {
       const counters = new FunctionCounters()
       const pool = new EnvironmentPool({

@@ -7,6 +7,7 @@ import type { Context } from 'aws-lambda'
 import type * as z from 'zod'
 import type { ErrorAnswerSchema, Route, RouteAnswer } from '../contracts/routes.ts'
 import { ActorSchema } from '../domain/actor.ts'
+import { Unavailable } from '../domain/errors.ts'
 import { correlationIdFrom, inScope } from './correlation.ts'
 import { type HttpError, isFault, toHttpError } from './errors-to-http.ts'
 import { type HttpEvent, HttpEventSchema, type HttpRequest, parseRequest } from './http-event.ts'
@@ -70,7 +71,10 @@ function errorResult(error: HttpError, requestId: string): HttpResult {
 
 function logError(error: unknown, shown: HttpError): void {
   const fields = { status: shown.status, code: shown.code }
-  if (isFault(shown)) logger.error('Request failed', { ...fields, ...errorFields(error) })
+  // Said on purpose, with nothing broken behind it: a workspace that is being woken, say.
+  const isPutOff = error instanceof Unavailable && error.cause === undefined
+  if (isPutOff) logger.warn('Request put off', { ...fields, reason: shown.message })
+  else if (isFault(shown)) logger.error('Request failed', { ...fields, ...errorFields(error) })
   else logger.info('Request refused', { ...fields, reason: shown.message })
 }
 

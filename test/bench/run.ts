@@ -1,38 +1,46 @@
 /**
  * `npm run bench`: what the product costs beside a floor or a peer in the same run. Prints figures and ratios, asserts nothing:
- * numbers are of this machine and of what else it does. `--quick`: spawn, and terminals of 1 and 10 viewers. `--only`: one part.
+ * numbers are of this machine and of what else it does. `--quick`: no status events, and no terminal of 50 viewers. `--only`: one
+ * part.
  */
 import os from 'node:os'
 import { parseArgs } from 'node:util'
+import { Tickets } from '../load/fake-container.ts'
 import setup from '../support/global-setup.ts'
 import { startProduct } from '../support/product.ts'
 import { CostMeter } from './cost.ts'
 import { benchSpawn } from './spawn.ts'
 import { benchStatus, TaskEvents } from './status.ts'
 import { benchTerminal } from './terminal.ts'
+import { benchTyping, type Jitter } from './typing.ts'
 
 const { quick, only } = parseArgs({
   options: { quick: { type: 'boolean', default: false }, only: { type: 'string' } },
 }).values
-const PARTS = ['spawn', 'terminal', 'status']
+const PARTS = ['spawn', 'typing', 'terminal', 'status']
 if (only !== undefined && !PARTS.includes(only)) throw new Error(`--only takes one of ${PARTS.join(', ')}`)
 const isWanted = (part: string): boolean => (only === undefined ? !(quick && part === 'status') : part === only)
 
 setup()
 const meter = new CostMeter()
 const taskEvents = new TaskEvents()
+const tickets = new Tickets()
+const jitter: Jitter = { ms: () => 0 }
 const product = await startProduct({
   // What is counted is what the events cost: no schedule runs beside them.
   scheduleRate: 0,
   onTraffic(where, content) {
     meter.observe(where)
     taskEvents.observe(where, content)
+    tickets.observe(where, content)
   },
+  webSocket: { jitterMs: () => jitter.ms() },
 })
 try {
   const load = os.loadavg()[0]?.toFixed(1)
   console.log(`${os.cpus().length} × ${os.cpus()[0]?.model.trim()}, load ${load}, Node ${process.version}`)
   if (isWanted('spawn')) await benchSpawn(product)
+  if (isWanted('typing')) await benchTyping(product, { tickets, jitter })
   if (isWanted('terminal')) await benchTerminal(product, meter, quick ? [1, 10] : [1, 10, 50])
   if (isWanted('status')) await benchStatus(product, { meter, taskEvents })
 } catch (error) {

@@ -13,6 +13,12 @@ beforeAll(async () => {
 afterAll(() => product.close())
 afterEach(() => product.runtime.faults.reset())
 
+/** No task is left, of the team's workspace sync neither. */
+async function everythingEnds(): Promise<void> {
+  await member.stopEnvironment()
+  await product.runtime.ecs.idle()
+}
+
 async function runningAgent(task: string): Promise<string> {
   const { id } = await member.spawn(task)
   await socket.next('agent-status', (payload) => payload.agentId === id && payload.status === 'running')
@@ -134,7 +140,7 @@ describe('delete', () => {
     expect((await member.call('DELETE', `/api/agents/${running}`)).status).toBe(200)
     await isGone(running)
     expect((await member.call('DELETE', `/api/agents/${running}`)).status).toBe(404)
-    await product.runtime.ecs.idle()
+    await everythingEnds()
   })
 
   it('one that is being stopped', async () => {
@@ -142,7 +148,7 @@ describe('delete', () => {
     await member.call('POST', `/api/agents/${id}/stop`)
     expect((await member.call('DELETE', `/api/agents/${id}`)).status).toBe(200)
     await isGone(id)
-    await product.runtime.ecs.idle()
+    await everythingEnds()
   })
 
   it('all of them', async () => {
@@ -154,6 +160,6 @@ describe('delete', () => {
     for (const id of ids) await isGone(id)
     await socket.until(() => socket.of('all-agents-deleted').length === before + 1, 'all-agents-deleted')
     expect((await member.call('GET', '/api/agents')).body).toEqual({ agents: [] })
-    await product.runtime.ecs.idle()
+    await everythingEnds()
   })
 })

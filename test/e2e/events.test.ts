@@ -3,6 +3,7 @@ import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest'
 import type { Faults } from '../../local/faults/faults.ts'
 import { createLedgerStore } from '../../shared/adapters/dynamodb/ledger-store.ts'
 import { type Product, startProduct } from '../support/product.ts'
+import { withWorkspace } from '../support/workspaces.ts'
 
 let product: Product
 let ledger: ReturnType<typeof createLedgerStore>
@@ -20,6 +21,8 @@ async function life(disturb: (faults: Faults) => void, { reconciled = false } = 
   const { runtime } = product
   const member = await product.member()
   const socket = await member.socket()
+  // Its workspace sync runs already: the faults are the agent's.
+  await withWorkspace(member)
   disturb(runtime.faults)
   const { id } = await member.spawn('exit 3')
   let isOver = false
@@ -30,13 +33,16 @@ async function life(disturb: (faults: Faults) => void, { reconciled = false } = 
   while (reconciled && !isOver) await reconcile()
   await ended
   runtime.faults.reset()
+  await member.stopEnvironment()
   await runtime.ecs.idle()
   await runtime.eventBridge.idle()
   const agent = await member.agent(id)
   const entries = await ledger.readAfter(member.teamId, 0, 100)
   return {
     record: { status: agent.status, exitCode: agent.exitCode, reason: agent.reason },
-    story: entries.flatMap(({ environment: change }) => (change && change.from !== change.to ? [change.to] : [])),
+    story: entries.flatMap(({ environment: change }) =>
+      change?.id === id && change.from !== change.to ? [change.to] : [],
+    ),
     told: socket.statuses(id),
     spawned: socket.of('agent-spawned').length,
   }

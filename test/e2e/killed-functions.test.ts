@@ -56,5 +56,7 @@ it('finish what killed functions began', { timeout: 240_000 }, async () => {
     expect(socket.statuses(id)).toEqual(['running', 'completed'])
   }
   expect(socket.of('agent-spawned')).toHaveLength(agents.length)
+  for (const { kills } of switches) expect(kills).toBeGreaterThan(0)
+  await member.stopEnvironment()
   await product.runtime.ecs.idle()
 })

@@ -1,11 +1,13 @@
 /** What functions do on one machine, their roles allow in an account: every call of a day's work is held against the template's policies. */
 import { EventEmitter, once } from 'node:events'
-import { afterAll, beforeAll, expect, it } from 'vitest'
+import { afterAll, beforeAll, expect, it, vi } from 'vitest'
+import { signature } from '../../ops/team.ts'
 import { functions } from '../../shared/contracts/functions.ts'
 import { TERMINAL_LOG_MAX_BYTES } from '../../shared/contracts/limits.ts'
 import { needsOf, ownTeams, permissionsOf } from '../infra/support/permissions.ts'
-import type { Product } from '../support/product.ts'
+import type { Product, TestMember } from '../support/product.ts'
 import { startWithExistingServer, type WithExistingServer } from '../support/with-existing-server.ts'
+import { internalSecret, madeFor, SOON, storeCredentials, withWorkspace } from '../support/workspaces.ts'
 
 let started: WithExistingServer
 let product: Product
@@ -45,7 +47,33 @@ async function runSchedules(): Promise<void> {
   while (!['reconcile-tasks', 'sweep-outbox', 'ping-connections'].every(hasMade)) await once(calls, 'made')
 }
 
-it('roles allow all that functions do in the life of agents and their watchers', { timeout: 120_000 }, async () => {
+/** All that can be asked for a team: what is made for it is made, replaced and taken away again. */
+async function teamsLife(member: TestMember): Promise<void> {
+  const { teamId } = member
+  const environment = `/api/environments/${teamId}`
+  await storeCredentials(product, teamId, JSON.stringify({ kind: 'token', token: 'a-token' }))
+  await withWorkspace(member)
+  await member.call('GET', `${environment}/why`)
+  await member.call('POST', '/api/ide/file', { path: 'a.txt', content: 'a' })
+  await member.call('GET', '/api/ide/file?path=a.txt')
+  await member.call('GET', '/api/ide/files')
+  await member.call('POST', `${environment}/restart`)
+  await member.stopEnvironment()
+  expect((await member.call('DELETE', environment)).status).toBe(200)
+  await vi.waitFor(
+    async () => expect(await madeFor(product, teamId)).toMatchObject({ accessPoints: 0, roles: 0 }),
+    SOON,
+  )
+  const path = `/internal/teams/${teamId}`
+  const answer = await fetch(new URL(path, product.runtime.apiUrl), {
+    method: 'DELETE',
+    headers: signature('DELETE', path, await internalSecret(product)),
+  })
+  expect(answer.status).toBe(200)
+  await vi.waitFor(async () => expect(await madeFor(product, teamId)).toMatchObject({ secrets: 0 }), SOON)
+}
+
+it('roles allow all that functions do in the life of agents and their watchers', { timeout: 240_000 }, async () => {
   const member = await product.member()
   const socket = await member.socket()
   const runs = async (agentType: string, task: string) => {
@@ -82,6 +110,8 @@ it('roles allow all that functions do in the life of agents and their watchers',
   await polling.ended(long.id, 60_000)
   await runs('claude', '')
   await member.call('DELETE', '/api/agents')
+
+  await teamsLife(member)
 
   expect([...denied]).toEqual([])
   const callsAws = (uses: readonly string[]) => uses.some((capability) => capability !== 'existingServer')

@@ -5,7 +5,7 @@
  */
 import * as z from 'zod'
 import { TIMINGS } from '../../container-images/agent/src/timings.ts'
-import { LinkClient } from '../../container-images/common/src/link-client.ts'
+import { LinkClient, type LinkOrder } from '../../container-images/common/src/link-client.ts'
 import { LinkCredential } from '../../container-images/common/src/link-credential.ts'
 import { OutputBuffer } from '../../container-images/common/src/output-buffer.ts'
 import { OutputSender } from '../../container-images/common/src/output-sender.ts'
@@ -69,13 +69,20 @@ export interface FakeContainer {
   readonly acknowledged: number
   /** Times that the link was lost and opened anew. */
   readonly reconnects: number
+  /** What a container says every 30 s; with it the control plane looks for output that a delivery has left behind. */
+  sayHealthy(): void
   /** Resolves when everything written has been acknowledged. */
   drained(): Promise<void>
   close(): Promise<void>
 }
 
-/** Connects the link of an agent's task. Resolves when the control plane has welcomed it. */
-export async function connectContainer(agentId: string, linkUrl: string, tickets: Tickets): Promise<FakeContainer> {
+/** Connects the link of an agent's task. Resolves when the control plane has welcomed it. `onOrder` hears all but acknowledgements. */
+export async function connectContainer(
+  agentId: string,
+  linkUrl: string,
+  tickets: Tickets,
+  onOrder: (order: LinkOrder) => void = () => undefined,
+): Promise<FakeContainer> {
   const { environment, ticket } = await tickets.of(agentId)
   const buffer = new OutputBuffer()
   let reconnects = -1
@@ -100,7 +107,7 @@ export async function connectContainer(agentId: string, linkUrl: string, tickets
           sender.connected(acknowledged)
           resolve()
         },
-        order: (order) => (order.type === 'ack' ? sender.acknowledged(order.offset) : undefined),
+        order: (order) => (order.type === 'ack' ? sender.acknowledged(order.offset) : onOrder(order)),
         lost: () => sender.disconnected(),
         refused: (reason) => reject(new Error(reason)),
       },
@@ -124,6 +131,7 @@ export async function connectContainer(agentId: string, linkUrl: string, tickets
     get reconnects() {
       return reconnects
     },
+    sayHealthy: () => void client?.send({ action: 'link', type: 'health', status: 'healthy' }),
     drained: () => sender.drained(),
     close: async () => void (await client?.close()),
   }

@@ -100,6 +100,11 @@ function memberOf(url: string, member: Member, sockets: Socket[]) {
     async agent(id: string): Promise<AgentView> {
       return agentOf(await call('GET', `/api/agents/${id}`))
     },
+    /** Stops all of the team's containers, workspace sync with them. */
+    async stopEnvironment(): Promise<void> {
+      const { status, body } = await call('POST', `/api/environments/${member.teamId}/stop`)
+      if (status !== 200) throw new Error(`the environment is not stopped (${status}): ${JSON.stringify(body)}`)
+    },
     /** A connected socket that has joined the team, with everything it was sent. */
     async socket(options: Partial<ManagerOptions & SocketOptions> = {}): Promise<TestSocket> {
       const socket = io(url, { auth: { token: member.token }, forceNew: true, ...options })

@@ -186,3 +186,20 @@ export function teamWorld(tables: Awaited<ReturnType<typeof startTables>>) {
   return world
 }
 export type TeamWorld = ReturnType<typeof teamWorld>
+
+/** A team with workspace sync and `agents` agents, all running. */
+export async function runningTeam(
+  tables: Parameters<typeof teamWorld>[0],
+  agents: number,
+  repositoryUrl: string | null = null,
+): Promise<TeamWorld> {
+  const world = teamWorld(tables)
+  await world.ensure(repositoryUrl)
+  for (let n = 0; n < agents; n++) await world.spawn()
+  await world.settle()
+  const { records } = await world.environments.listAllOfTeam(world.teamId, { limit: 100 })
+  const statuses = records.map(({ status }) => status)
+  if (statuses.length !== agents + 1 || statuses.some((status) => status !== 'running'))
+    throw new Error(`the team does not run: ${JSON.stringify(records)}`)
+  return world
+}

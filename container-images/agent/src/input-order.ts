@@ -73,8 +73,12 @@ export class InputOrder {
 
   /** Milliseconds that an input is held for earlier ones now. */
   get windowMs(): number {
-    const slowest = this.#slowest.value - Math.min(this.#offset, this.#previousOffset)
+    const slowest = this.#slowest.value - this.#leastOffset
     return Math.min(this.#maxWindowMs, Math.max(this.#windowMs, slowest * RESERVE))
+  }
+
+  get #leastOffset(): number {
+    return Math.min(this.#offset, this.#previousOffset)
   }
 
   accept(input: TypedInput): void {
@@ -108,16 +112,21 @@ export class InputOrder {
     if (!oldest.done) this.#seen.delete(oldest.value)
   }
 
-  /** What the way took beyond the clocks' difference is not known; the least and the greatest of late say enough. */
+  /**
+   * What the way took beyond the clocks' difference is not known; the least and the greatest of late say enough. What took longer
+   * than any window is no slow handler: it was typed while the container was starting, or between two links.
+   */
   #learn(at: number): void {
     const now = this.#now()
+    const known = this.#leastOffset
     if (now - this.#periodStart >= OFFSET_PERIOD_MS) {
       this.#previousOffset = this.#offset
       this.#offset = Number.POSITIVE_INFINITY
       this.#periodStart = now
     }
     this.#offset = Math.min(this.#offset, now - at)
-    this.#slowest.add(now - at, now)
+    if (known - this.#leastOffset > this.#maxWindowMs) this.#slowest.forget()
+    if (now - at - this.#leastOffset <= this.#maxWindowMs) this.#slowest.add(now - at, now)
   }
 
   /** The rank of its request: that of the pieces that are here already, or behind all that have come. */
@@ -130,7 +139,7 @@ export class InputOrder {
   }
 
   #dueAt(input: TypedInput): number {
-    return input.at + Math.min(this.#offset, this.#previousOffset) + this.windowMs
+    return input.at + this.#leastOffset + this.windowMs
   }
 
   #release(): void {
@@ -175,5 +184,9 @@ class RecentGreatest {
       this.#since = now
     }
     this.#present = Math.max(this.#present, value)
+  }
+
+  forget(): void {
+    this.#present = this.#previous = Number.NEGATIVE_INFINITY
   }
 }

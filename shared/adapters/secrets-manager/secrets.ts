@@ -1,4 +1,5 @@
 import { GetSecretValueCommand, ResourceNotFoundException, SecretsManagerClient } from '@aws-sdk/client-secrets-manager'
+import { TEAM_SECRETS } from '../../contracts/team-resources.ts'
 import { TeamIdSchema } from '../../domain/actor.ts'
 import { type Clock, systemClock } from '../../domain/clock.ts'
 import { AWS_CLIENT_DEFAULTS } from '../aws-client-defaults.ts'
@@ -98,10 +99,10 @@ export function createSecrets(options: SecretsOptions): Secrets {
     return value
   }
 
-  async function teamSecret(teamId: string, name: string): Promise<string | undefined> {
+  function teamSecretId(teamId: string, name: string): string {
     if (!options.teamSecretsPrefix) throw new Error('This function is not configured with TEAM_SECRETS_PREFIX')
     // The id becomes a part of a path: a slash in it would name another team's secret.
-    return read(`${options.teamSecretsPrefix}/${TeamIdSchema.parse(teamId)}/${name}`)
+    return `${options.teamSecretsPrefix}/${TeamIdSchema.parse(teamId)}/${name}`
   }
 
   return {
@@ -109,7 +110,8 @@ export function createSecrets(options: SecretsOptions): Secrets {
     linkSecret: () => required(options.linkSecretId, 'LINK_SECRET_ID'),
     previewSecret: () => required(options.previewSecretId, 'PREVIEW_SECRET_ID'),
     internalApiSecret: () => required(options.internalApiSecretId, 'INTERNAL_API_SECRET_ID'),
-    teamModelKey: (teamId) => teamSecret(teamId, 'model-key'),
-    teamGitCredentials: (teamId) => teamSecret(teamId, 'git-credentials'),
+    teamModelKey: async (teamId) => read(teamSecretId(teamId, TEAM_SECRETS.modelKey)),
+    // Asked for once a container's connection, and whoever has just stored them restarts sync to see them work: never cached.
+    teamGitCredentials: async (teamId) => fetchSecret(teamSecretId(teamId, TEAM_SECRETS.gitCredentials)),
   }
 }

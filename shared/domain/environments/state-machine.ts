@@ -8,9 +8,10 @@ import type { SyncReport } from '../../contracts/link.ts'
 import type { PreviewReport } from '../../contracts/preview-link.ts'
 import type { ServerEvent } from '../../contracts/socket-events.ts'
 import type { Actor } from '../ledger/schema.ts'
+import { end, NEVER_STARTED, nextGeneration, type Patch, requestStop } from './generations.ts'
 import type { Change } from './ports.ts'
-import { addressOf, anew, atEnd, isIdle, toldOf, withIdle, withReport, withVisibility } from './preview-state.ts'
-import type { Environment, PreviewEnvironment, Status, SyncEnvironment } from './schema.ts'
+import { addressOf, isIdle, toldOf, withIdle, withReport, withVisibility } from './preview-state.ts'
+import type { Environment } from './schema.ts'
 import { reported, saidOf } from './sync-report.ts'
 import { describeTaskEnd, hasEnded, type ObservedTask } from './task-end.ts'
 import { agentViewStatus, canMove, isFinal } from './transitions.ts'
@@ -87,9 +88,6 @@ const ACTORS: Readonly<Record<EnvironmentEventType, Exclude<Actor['kind'], 'memb
   'visibility-set': 'member',
 }
 
-/** Milliseconds a generation has to run for its start to count as one that held out. */
-export const HELD_OUT_MS = 10 * 60_000
-
 /** Applies `event` to `record`; undefined when it changes nothing (a repeat, a late or foreign event, a final record). */
 export function applyEvent(record: Environment, event: EnvironmentEvent, moment: Moment): Change | undefined {
   const patch = decide(record, event, moment.now)
@@ -118,12 +116,6 @@ export function applyEvent(record: Environment, event: EnvironmentEvent, moment:
     ...(slots === undefined ? {} : { slots }),
   }
 }
-
-/** A field given as undefined is taken off the record. */
-type Patch = { readonly [K in keyof Environment]?: Environment[K] | undefined } & Pick<Change, 'remove' | 'slots'> & {
-    readonly sync?: SyncEnvironment['sync']
-    readonly preview?: PreviewEnvironment['preview']
-  }
 
 function merge(record: Environment, patch: Omit<Patch, 'remove' | 'slots'>, now: Date): Environment {
   const next: Record<string, unknown> = {
@@ -293,64 +285,6 @@ function observe(record: Environment, task: ObservedTask, now: Date): Patch | un
   // The event came before RunTask's answer, or that answer was lost: the task is this attempt's all the same.
   if (!record.task) return { task: { arn: task.arn, version: 0 }, ...address }
   return address.preview ? seen : undefined
-}
-
-const NEVER_STARTED = 'stopped before it started'
-
-/** By a member, or by the control plane for a reason. */
-function requestStop(record: Environment, by: { userId: string } | { reason: string }, now: Date): Patch | undefined {
-  const stopRequest = { ...by, at: now.toISOString() }
-  if (record.status === 'requested') {
-    const reason = 'reason' in by ? by.reason : NEVER_STARTED
-    return { stopRequest, ...end(record, now, { status: 'killed', reason }) }
-  }
-  // Who asks for the end while a restart is under way wants the end.
-  if (record.status === 'stopping') return record.restart ? { restart: undefined } : undefined
-  return { status: 'stopping', stopRequest }
-}
-
-function end(
-  record: Environment,
-  now: Date,
-  how: { readonly status: Status; readonly exitCode?: number; readonly reason?: string },
-): Patch {
-  if (record.restart && !record.deletedAt) return { ...nextGeneration(record, now), restarts: undefined }
-  const heldOut = record.startedAt !== undefined && now.getTime() - Date.parse(record.startedAt) >= HELD_OUT_MS
-  return {
-    restarts: how.status === 'failed' && !heldOut ? record.restarts : undefined,
-    status: how.status,
-    endedAt: now.toISOString(),
-    exitCode: how.exitCode,
-    reason: how.reason,
-    slot: undefined,
-    ticket: undefined,
-    linkKeyHash: undefined,
-    ...atEnd(record),
-    ...(record.deletedAt ? { remove: true } : {}),
-  }
-}
-
-/** The same record, to be started anew: nothing of the generation before is left but its lease, when it still has one. */
-function nextGeneration(record: Environment, now: Date): Patch {
-  return {
-    ...anew(record),
-    status: 'requested',
-    generation: record.generation + 1,
-    attempt: 1,
-    requestedAt: now.toISOString(),
-    task: undefined,
-    ticket: undefined,
-    linkKeyHash: undefined,
-    claimedAt: undefined,
-    startedAt: undefined,
-    endedAt: undefined,
-    exitCode: undefined,
-    reason: undefined,
-    stopRequest: undefined,
-    restart: undefined,
-    health: undefined,
-    exitReport: undefined,
-  }
 }
 
 /** What the team's members are told of a change. Creation is told by the operation that creates. */

@@ -21,10 +21,16 @@ import type { Session } from './session.ts'
 export interface Scope {
   readonly team: boolean
   readonly terminals: 'all' | readonly string[]
+  /** What has just been stored of the one terminal that is named, in order and without a gap. */
+  readonly fresh?: readonly Chunk[]
 }
 export const EVERYTHING: Scope = { team: true, terminals: 'all' }
 export const REPLIES_ONLY: Scope = { team: false, terminals: [] }
-export const terminalScope = (agentId: string): Scope => ({ team: false, terminals: [agentId] })
+export const terminalScope = (agentId: string, fresh: readonly Chunk[] = []): Scope => ({
+  team: false,
+  terminals: [agentId],
+  fresh,
+})
 
 export interface Frame {
   readonly packet: string
@@ -58,7 +64,12 @@ export async function readBatch(session: Session, scope: Scope, streams: Streams
     team && scope.team ? streams.ledger.readAfter(user.teamId, team.position, LEDGER_BATCH) : [],
     ...terminals.map(async ([agentId, { index, position }]) => {
       const terminal = { teamId: user.teamId, id: agentId }
-      const { chunks, more } = await streams.terminalLog.readFrom(terminal, position, TERMINAL_BATCH_CHUNKS)
+      // Chunks never change and positions leave no gap: who stands at their beginning has exactly these next. What has been
+      // stored behind them meanwhile has a delivery of its own.
+      const isNext = scope.fresh?.[0]?.position === position
+      const { chunks, more } = isNext
+        ? { chunks: scope.fresh ?? [], more: false }
+        : await streams.terminalLog.readFrom(terminal, position, TERMINAL_BATCH_CHUNKS)
       return terminalSteps({ agentId, index, items: chunks, more }, share)
     }),
     ...outputs.map(async ([agentId, { index, position }]) => {

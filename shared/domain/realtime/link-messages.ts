@@ -253,5 +253,6 @@ async function output(
     const outcome = await postToLink(connectionId, { type: 'ack', offset: stored.end }, deps)
     if (outcome !== 'sent') await closeLink(link, deps)
   }
-  await Promise.all([acknowledge(), tellRoom(roomOf(ref), terminalScope(ref.id), deps)])
+  const fresh = stored.outcome === 'appended' ? stored.chunks : []
+  await Promise.all([acknowledge(), tellRoom(roomOf(ref), terminalScope(ref.id, fresh), deps)])
 }

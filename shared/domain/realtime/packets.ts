@@ -14,6 +14,8 @@ export class MalformedPacket extends Error {
 }
 
 export const PING = '2'
+/** A client's answer to a ping. */
+export const PONG = '3'
 export const PROBE_ANSWER = '3probe'
 export const NOOP = '6'
 /** Engine.IO `message`, whose data is a Socket.IO packet. */

@@ -19,8 +19,15 @@ export async function enterRooms(session: Session, deps: EnterDeps): Promise<voi
   await Promise.all(roomsOf(session).map((room) => enterRoom(room, session.sid, deps)))
 }
 
+/** The same items, begun at a random one. */
+function rotated<T>(items: readonly T[]): readonly T[] {
+  const first = Math.floor(Math.random() * items.length)
+  return [...items.slice(first), ...items.slice(0, first)]
+}
+
 /**
- * Delivers to every session in the room. One viewer's trouble is its own: it is logged, the others are served. False: for at
+ * Delivers to every session in the room, each time beginning at another: who runs out of time does not leave out the same ones
+ * always. One viewer's trouble is its own: it is logged, the others are served. False: for at
  * least one nothing is certain (its deliverer may have died, or something failed), or `until` has passed before all were
  * begun; whoever is responsible comes again.
  */
@@ -34,7 +41,7 @@ export async function tellRoom(
   let cursor: string | undefined
   do {
     const page = await deps.sessions.members(room, cursor)
-    await forEachBounded(page.sids, FAN_OUT, async (sid) => {
+    await forEachBounded(rotated(page.sids), FAN_OUT, async (sid) => {
       if (deps.clock.now().getTime() >= until) {
         isCertain = false
         return

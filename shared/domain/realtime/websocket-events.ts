@@ -6,7 +6,7 @@ import type { LinkCredential, LinkRef } from '../environments/links.ts'
 import { endSession } from './change-session.ts'
 import { connectWebSocket, onSocketFrame, rejectClient } from './engine.ts'
 import { linkClosed, onLinkFrame } from './link-messages.ts'
-import { decodeFrame, MalformedPacket } from './packets.ts'
+import { decodeFrame, MalformedPacket, PONG } from './packets.ts'
 import type { DeliveryDeps, InputDeps, LinkMessageDeps, Received, SocketDeps } from './ports.ts'
 
 type Strings = Readonly<Record<string, string | undefined>>
@@ -58,6 +58,8 @@ interface Message {
 
 /** A frame on `$default`: a client's. Of anybody else it ends the connection. */
 export async function onClientMessage({ connectionId, text, received }: Message, deps: SocketDeps): Promise<void> {
+  // Every client sends one a minute, and whoever sends it needs no answer: it costs no read.
+  if (text === PONG) return
   await closingOnTrouble(connectionId, deps, async () => {
     const connection = await deps.sessions.connection(connectionId)
     if (connection?.kind !== 'socket') return deps.poster.close(connectionId)

@@ -82,10 +82,9 @@ function storyOf(id: string, entries: readonly RecordEntry[], record: Environmen
     kind: CONTAINER_KINDS[type],
     ...(record ? { name: record.name } : {}),
     status: record && !record.deletedAt ? record.status : 'deleted',
-    story: entries.map((entry) => ({
-      at: entry.at,
-      text: sentenceOf(entry, nameOf),
-      correlationId: entry.correlationId,
-    })),
+    story: entries
+      .map((entry) => ({ at: entry.at, text: sentenceOf(entry, nameOf), correlationId: entry.correlationId }))
+      // Health and reports come again and again; what is said twice in a row is told once.
+      .filter(({ text }, n, told) => text !== told[n - 1]?.text),
   }
 }

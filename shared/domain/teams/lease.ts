@@ -1,4 +1,5 @@
-/** One worker at a time makes or removes what a team's environment consists of. */
+/** One worker at a time makes or removes what a kind of a team's tasks runs from. */
+import type { TeamTaskKind } from '../../contracts/team-resources.ts'
 import type { Clock } from '../clock.ts'
 import type { Owner, TeamStore } from './ports.ts'
 import type { TeamEnvironment } from './schema.ts'
@@ -25,9 +26,13 @@ export interface Lease {
   release(): Promise<void>
 }
 
-/** `begin` says what the item becomes with the lease; undefined: it is not wanted any more. Undefined is answered when it is not to be had. */
+/**
+ * All of these kinds' leases, or none. `begin` says what the item becomes with them; undefined: they are not wanted any more.
+ * Undefined is answered when they are not to be had.
+ */
 export async function takeLease(
   owner: Owner,
+  kinds: readonly TeamTaskKind[],
   begin: (team: TeamEnvironment) => TeamEnvironment | undefined,
   { teams, clock, newId }: LeaseDeps,
 ): Promise<Lease | undefined> {
@@ -36,21 +41,22 @@ export async function takeLease(
   const taken = await teams.change(owner.teamId, (current) => {
     const now = clock.now().getTime()
     const isFree =
-      current.incarnation === owner.incarnation && (current.lease === undefined || current.lease.until <= now)
+      current.incarnation === owner.incarnation && kinds.every((kind) => (current.leases[kind]?.until ?? 0) <= now)
     const begun = isFree ? begin(current) : undefined
     isMine = begun !== undefined
-    return begun && { ...begun, lease: { holder, until: now + LEASE_MS } }
+    const leases = Object.fromEntries(kinds.map((kind) => [kind, { holder, until: now + LEASE_MS }]))
+    return begun && { ...begun, leases: { ...begun.leases, ...leases } }
   })
   if (!taken || !isMine) return undefined
 
-  const mine = (current: TeamEnvironment) =>
-    current.incarnation === owner.incarnation && current.lease?.holder === holder
+  const isHeld = ({ incarnation, leases }: TeamEnvironment) =>
+    incarnation === owner.incarnation && kinds.every((kind) => leases[kind]?.holder === holder)
   return {
     team: taken,
     async remember(change) {
       let isWritten = false
       const team = await teams.change(owner.teamId, (current) => {
-        isWritten = mine(current)
+        isWritten = isHeld(current)
         return isWritten ? change(current) : undefined
       })
       if (!team || !isWritten) throw new LeaseLost('another worker has taken over')
@@ -58,9 +64,9 @@ export async function takeLease(
     },
     async release() {
       await teams.change(owner.teamId, (current) => {
-        if (!mine(current)) return undefined
-        const { lease: _, ...free } = current
-        return free
+        if (!isHeld(current)) return undefined
+        const others = Object.entries(current.leases).filter(([, lease]) => lease?.holder !== holder)
+        return { ...current, leases: Object.fromEntries(others) }
       })
     },
   }

@@ -115,6 +115,7 @@ function newTeam(
     accessPoints: {},
     roles: {},
     definitions: {},
+    leases: {},
   }
 }
 

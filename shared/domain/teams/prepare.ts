@@ -48,7 +48,7 @@ const isReady = (team: TeamEnvironment, kind: TeamTaskKind, { definitions }: Pre
 async function make(team: TeamEnvironment, kind: TeamTaskKind, deps: PrepareDeps): Promise<TeamEnvironment | Prepared> {
   const begin = (current: TeamEnvironment) =>
     isReady(current, kind, deps) ? undefined : { ...current, begun: [...new Set([...current.begun, kind])] }
-  const lease = await takeLease(team, begin, deps)
+  const lease = await takeLease(team, [kind], begin, deps)
   if (!lease) {
     const now = await deps.teams.get(team.teamId)
     return now && isReady(now, kind, deps) ? now : later("the team's environment is being prepared")

@@ -32,6 +32,8 @@ const LOOK_AGAIN_SECONDS = 5
 const AFTER_FAILURE_SECONDS = 15
 /** Milliseconds a step may take until another message may take it over: a function of the queue runs at most 28 s. */
 const STEP_MS = 30_000
+/** Milliseconds after which a step takes no further record: thousands may have gathered. */
+const RECORDS_MS = 15_000
 /** Milliseconds a queue may be early by its own clock. */
 const SLACK_MS = 1_000
 /** Pages of settings (chat) deleted in one step. */
@@ -118,10 +120,15 @@ async function endContainers(
   deps: RemovalDeps,
 ): Promise<number> {
   const { erase, userId, correlationId } = team.removal
+  const until = deps.clock.now().getTime() + RECORDS_MS
   let remaining = 0
   await eachRecord(team.teamId, deps, async (record) => {
     // What the existing server runs is not of this environment; with the team itself, the pin of it goes.
     if (!isMeant(record) || (record.backend === 'ssh' && !erase)) return
+    if (deps.clock.now().getTime() > until) {
+      remaining++
+      return
+    }
     const event =
       userId === undefined
         ? ({ type: 'delete-ordered', reason: 'the team was removed' } as const)
@@ -183,7 +190,7 @@ async function eraseFiles(team: Removing, deps: RemovalDeps): Promise<string | u
 
 /** Definitions first, then roles, then access points: nothing that is left names what is gone. False: somebody is still making some. */
 async function removeResources(team: Removing, deps: RemovalDeps): Promise<boolean> {
-  const lease = await takeLease(team, (current) => current, deps)
+  const lease = await takeLease(team, TEAM_TASK_KINDS, (current) => current, deps)
   if (!lease) return false
   try {
     const { begun, accessPoints } = lease.team

@@ -28,8 +28,8 @@ export const TeamEnvironmentSchema = z.object({
   roles: perKind(z.object({ arn: z.string() })),
   /** The family's newest revision, and the base definition from which it was made. */
   definitions: perKind(z.object({ arn: z.string(), base: z.string() })),
-  /** Who is making or removing something of the above, until when (ms since the epoch). */
-  lease: z.object({ holder: z.string(), until: z.number() }).optional(),
+  /** Who is making or removing something of the above, for each kind, until when (ms since the epoch). */
+  leases: perKind(z.object({ holder: z.string(), until: z.number() })),
   /** Workspace sync has mounted the team's root directory, so that it exists with the right owner. */
   rootMadeAt: instant.optional(),
 

@@ -18,7 +18,9 @@ export interface AppendDeps {
 /** Where a generation stands in the log: its offset 0 is position `base`, and everything below offset `end` is stored. */
 export type Place = { readonly base: number; readonly end: number }
 export type Appended =
-  | (Place & { readonly outcome: 'appended' | 'repeated' })
+  /** `chunks`: the newest of what was stored, in order and without a gap. */
+  | (Place & { readonly outcome: 'appended'; readonly chunks: readonly Chunk[] })
+  | (Place & { readonly outcome: 'repeated' })
   /** Nothing is stored: the output begins above the log's end, or inside one of its characters. */
   | (Place & { readonly outcome: 'gap' })
   /** A newer generation has written: this container's output is no longer wanted. */
@@ -75,10 +77,11 @@ export async function appendOutput(
     if (place.base === 0 && place.end === 0) place = { base: 0, end: output.offset }
     const rest = remainder(bytes, place.end - output.offset)
     if (rest === undefined) return { outcome: 'gap', ...place }
-    const stored: Place = await putAll(terminal, generation, place, rest, deps)
+    const chunks = await putAll(terminal, generation, place, rest, deps)
+    const stored: Place = { base: place.base, end: chunks.reduce((end, { data }) => end + byteLength(data), place.end) }
     if (stored.end === wantedEnd) {
       await trim(terminal, place, stored, deps)
-      return { outcome: 'appended', ...stored }
+      return { outcome: 'appended', ...stored, chunks }
     }
     place = await placeOf(terminal, generation, deps)
   }
@@ -93,21 +96,23 @@ function remainder(bytes: Buffer, known: number): string | undefined {
   return isInsideCharacter ? undefined : bytes.subarray(known).toString()
 }
 
-/** Puts the text as chunks until done or until another writer was first; answers how far it came. */
+/** Puts the text as chunks until done or until another writer was first; answers what it has put. */
 async function putAll(
   terminal: TerminalRef,
   generation: number,
   place: Place,
   text: string,
   { terminalLog, clock }: AppendDeps,
-): Promise<Place> {
+): Promise<Chunk[]> {
+  const chunks: Chunk[] = []
   let { end } = place
   for (const data of splitEncoded(text, LINK_CHUNK_MAX_ENCODED_BYTES)) {
     const chunk: Chunk = { position: place.base + end, generation, offset: end, data, at: clock.now().getTime() }
     if (!(await terminalLog.putIfAbsent(terminal, chunk))) break
+    chunks.push(chunk)
     end += byteLength(data)
   }
-  return { base: place.base, end }
+  return chunks
 }
 
 async function trim(terminal: TerminalRef, from: Place, to: Place, { terminalLog }: AppendDeps): Promise<void> {

@@ -30,6 +30,7 @@ function team(fields: Partial<TeamEnvironment> = {}): Omit<TeamEnvironment, 'rev
     accessPoints: {},
     roles: {},
     definitions: {},
+    leases: {},
     ...fields,
   }
 }

@@ -108,3 +108,26 @@ describe('teamModelKey', () => {
     expect(asked()).toHaveLength(before + 1)
   })
 })
+
+describe('teamGitCredentials', () => {
+  it('is what the team has stored now, asked for each time', async () => {
+    manager.on(GetSecretValueCommand).rejects(absent)
+    const secrets = create()
+    expect(await secrets.teamGitCredentials('t1')).toBeUndefined()
+    manager
+      .on(GetSecretValueCommand, { SecretId: 'stage/teams/t1/git-credentials' })
+      .resolves({ SecretString: '{"kind":"token","token":"t"}' })
+    expect(await secrets.teamGitCredentials('t1')).toBe('{"kind":"token","token":"t"}')
+    manager.on(GetSecretValueCommand).rejects(Object.assign(new Error('no'), { name: 'AccessDeniedException' }))
+    await expect(secrets.teamGitCredentials('t2')).rejects.toThrow('no')
+    await expect(secrets.teamGitCredentials('t1/../t2')).rejects.toThrow()
+  })
+})
+
+describe('internalApiSecret', () => {
+  it('is the secret that the function was given, which must be there', async () => {
+    manager.on(GetSecretValueCommand, { SecretId: 'internal' }).resolves({ SecretString: 'shared' })
+    expect(await createSecrets({ internalApiSecretId: 'internal', client }).internalApiSecret()).toBe('shared')
+    await expect(createSecrets({ client }).internalApiSecret()).rejects.toThrow('INTERNAL_API_SECRET_ID')
+  })
+})

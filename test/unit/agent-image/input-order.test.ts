@@ -95,13 +95,25 @@ describe('the order of typed input', () => {
     expect(order.windowMs).toBe(WINDOW)
     order.accept(input(Date.now() - 500, 'slow'))
     expect(order.windowMs).toBe(750)
-    order.accept(input(Date.now() - 5_000, 'far too slow'))
+    order.accept(input(Date.now() - 900, 'very slow'))
     expect(order.windowMs).toBe(1000)
     vi.advanceTimersByTime(4_000)
     order.accept(input(Date.now(), 'b'))
     expect(order.windowMs).toBe(WINDOW)
     vi.advanceTimersByTime(WINDOW)
     expect(written.at(-1)).toBe('b')
+  })
+
+  it('takes nothing from input that was kept while the container was starting', () => {
+    const start = Date.now()
+    for (const ago of [20_000, 15_000, 14_900]) order.accept(input(start - ago, `kept ${ago}`))
+    vi.advanceTimersByTime(WINDOW)
+    order.accept(input(Date.now(), 'live'))
+    expect(order.windowMs).toBe(WINDOW)
+    vi.advanceTimersByTime(WINDOW)
+    expect(written.at(-1)).toBe('live')
+    order.accept(input(start - 10_000, 'kept between two links'))
+    expect(order.windowMs).toBe(WINDOW)
   })
 
   it('holds an input for the window at most, and one that was delayed on its way for less', () => {

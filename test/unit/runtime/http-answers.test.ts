@@ -117,6 +117,15 @@ describe('errors', () => {
 })
 
 describe('log lines', () => {
+  it('tell what was put off from what has failed', async () => {
+    const cause = new Error('refused')
+    await answerTo(new Unavailable('The workspace is being woken up'))
+    await answerTo(new Unavailable('The existing server cannot be reached', { cause }))
+    const said = logs.lines().map(({ level, message }) => [level, message])
+    expect(said).toContainEqual(['WARN', 'Request put off'])
+    expect(said).toContainEqual(['ERROR', 'Request failed'])
+  })
+
   it('carry correlation id, route, member and request, also for requests side by side', async () => {
     const arrived = Promise.withResolvers<void>()
     const handler = httpHandler(open, async ({ correlationId }) => {

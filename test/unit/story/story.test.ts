@@ -134,6 +134,16 @@ describe('the story of a container', () => {
     expect(stories[0]).not.toHaveProperty('name')
   })
 
+  it('tells once what is said twice in a row', async () => {
+    const team = bench()
+    team.create('one')
+    team.send('one', claim, accepted, { type: 'health-reported', status: 'unhealthy' })
+    team.send('one', { type: 'health-reported', status: 'healthy' }, { type: 'ticket-used', keyHash: 'k' })
+    team.send('one', { type: 'health-reported', status: 'unhealthy' })
+    const health = 'Its container said that its health has changed.'
+    expect(textsOf((await tell(team)).stories)[0]?.slice(-3)).toEqual([health, 'Its container has connected.', health])
+  })
+
   it('is told in pages from the end, without a gap', async () => {
     const team = bench()
     for (let i = 0; i < 11; i++) team.create(`agent-${String(i).padStart(2, '0')}`)

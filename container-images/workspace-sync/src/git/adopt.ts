@@ -4,18 +4,19 @@ import { readAgentsHead } from './agents-head.ts'
 import { importAgents } from './agents-import.ts'
 import { applyTree } from './apply.ts'
 import { isBranchName } from './branches.ts'
-import { type Engine, remoteTips, rescue, submodulesOf } from './engine.ts'
+import { type Engine, remoteTips, rescue } from './engine.ts'
 import { changeTree } from './merge.ts'
 import { diffTrees, treeOf, writeCommit } from './objects.ts'
-import { rebuildIndex, takeSnapshot } from './snapshot.ts'
+import { gitlinksOf, rebuildIndex, takeSnapshot } from './snapshot.ts'
 
 /** The branch and commit that the agents' own repository says the working tree was made from. */
 export async function baseFromAgents(
   engine: Engine,
   tree: SafeDirectory,
 ): Promise<{ branch: string; line: string; indexReady: false } | undefined> {
-  const { on } = await readAgentsHead(tree)
-  const { branches } = await importAgents(engine.git, tree, on.kind === 'detached')
+  const head = await readAgentsHead(tree)
+  const { on } = head
+  const { branches } = await importAgents(engine, tree, head)
   const line = on.kind === 'branch' && isBranchName(on.branch) ? branches.get(on.branch) : undefined
   return on.kind === 'branch' && line !== undefined ? { branch: on.branch, line, indexReady: false } : undefined
 }
@@ -27,7 +28,7 @@ export async function baseFromAgents(
 export async function adopt(engine: Engine, tree: SafeDirectory): Promise<void> {
   const { git, layout, state, zero } = engine
   await rebuildIndex(git, layout, state.line)
-  const gitlinks = await submodulesOf(engine, state.line)
+  const gitlinks = await gitlinksOf(git, state.line)
   const snapshot = await takeSnapshot({ git, layout, tree, gitlinks, untracked: [], zero })
   const lineTree = await treeOf(git, state.line)
   if (snapshot.tree === lineTree) return engine.change({ indexReady: true })

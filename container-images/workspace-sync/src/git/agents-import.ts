@@ -5,8 +5,9 @@
 
 import type { SafeDirectory } from '../safe-files/safe-directory.ts'
 import { statPath } from '../safe-files/safe-directory.ts'
-import { inAgentsRepository } from './agents-head.ts'
-import { MAX_COMMITTED_BYTES } from './limits.ts'
+import { type AgentsHead, inAgentsRepository } from './agents-head.ts'
+import type { Engine } from './engine.ts'
+import { IMPORT_MS, IMPORT_PAUSE_MS, MAX_COMMITTED_BYTES } from './limits.ts'
 import { type BytePath, listRefs } from './objects.ts'
 import { type Git, GitError } from './run-git.ts'
 
@@ -20,10 +21,19 @@ export type Imported = {
   readonly problem: string | undefined
 }
 
-/** Never throws for what is in the agents' repository. `detached`: HEAD is on no branch and is wanted, too. */
-export async function importAgents(git: Git, tree: SafeDirectory, detached: boolean): Promise<Imported> {
-  const problem = await inAgentsRepository(tree, (gitDir) => fetchFrom(git, gitDir, detached))
-  return { branches: await listRefs(git, AGENT_REFS), problem }
+/** Never throws for what is in the agents' repository. */
+export async function importAgents(engine: Engine, tree: SafeDirectory, head: AgentsHead): Promise<Imported> {
+  const { git, known } = engine
+  const now = engine.now().getTime()
+  if (head.on.kind !== 'none' && !(known.importAfter !== undefined && now < known.importAfter)) {
+    delete known.importAfter
+    const started = performance.now()
+    const detached = head.on.kind === 'detached'
+    known.importProblem = await inAgentsRepository(tree, (gitDir) => fetchFrom(git, gitDir, detached))
+    if (performance.now() - started > IMPORT_MS / 2 && known.importProblem !== undefined)
+      known.importAfter = now + IMPORT_PAUSE_MS
+  }
+  return { branches: await listRefs(git, AGENT_REFS), problem: known.importProblem }
 }
 
 async function fetchFrom(git: Git, gitDir: SafeDirectory, detached: boolean): Promise<string | undefined> {
@@ -49,7 +59,7 @@ async function fetchFrom(git: Git, gitDir: SafeDirectory, detached: boolean): Pr
         `+refs/heads/*:${AGENT_REFS}*`,
         ...(detached ? [`+HEAD:${DETACHED}`] : []),
       ],
-      { env: { GIT_ALLOW_PROTOCOL: 'file' } },
+      { env: { GIT_ALLOW_PROTOCOL: 'file' }, timeoutMs: IMPORT_MS },
     )
     return undefined
   } catch (error) {
@@ -62,7 +72,7 @@ async function fetchFrom(git: Git, gitDir: SafeDirectory, detached: boolean): Pr
  * A file in the commits that only `tip` has and that is too large to be pushed: hosts refuse the whole push for it, so such commits stay
  * in the workspace.
  */
-export async function findTooLarge(git: Git, tip: string, known: readonly string[]): Promise<BytePath | undefined> {
+async function findTooLarge(git: Git, tip: string, known: readonly string[]): Promise<BytePath | undefined> {
   const { stdout } = await git.run(['rev-list', '--objects', tip, '--not', ...known, '--remotes=origin'])
   const lines = stdout.toString('latin1').split('\n')
   const checked = await git.run(['cat-file', '--batch-check=%(objecttype) %(objectsize)', '--buffer'], {
@@ -74,4 +84,14 @@ export async function findTooLarge(git: Git, tip: string, known: readonly string
     return type === 'blob' && Number(size) > MAX_COMMITTED_BYTES
   })
   return large?.slice(large.indexOf(' ') + 1)
+}
+
+/** The path of a file in an agents' commit that is too large to be pushed; it is told. */
+export async function tooLargeIn(engine: Engine, tip: string): Promise<BytePath | undefined> {
+  const { known, git, state, told } = engine
+  if (!known.tooLarge.has(tip)) known.tooLarge.set(tip, await findTooLarge(git, tip, [state.line]))
+  const found = known.tooLarge.get(tip)
+  const why = `committed with more than ${MAX_COMMITTED_BYTES / 1024 / 1024} MB: the commit stays in the workspace`
+  if (found !== undefined) told.skipped.set(found, why)
+  return found
 }

@@ -7,7 +7,7 @@ import { copyFile, link, lstat, mkdir, readdir, readFile, rename, rm, unlink, wr
 import path from 'node:path'
 import { readFileAndStats, readFileIfAny } from '../safe-files/read.ts'
 import { inParent, type SafeDirectory, statPath } from '../safe-files/safe-directory.ts'
-import { isErrno, SafeFileError } from '../safe-files/safe-file-error.ts'
+import { isErrno, SafeFileError, toSafeFileError } from '../safe-files/safe-file-error.ts'
 import { writeFileAtomic } from '../safe-files/write.ts'
 import { hasOperation, inAgentsRepository, readAgentsHead, readBranch } from './agents-head.ts'
 import type { Layout } from './layout.ts'
@@ -15,6 +15,7 @@ import { STAGED_PATIENCE_MS } from './limits.ts'
 import { indexInfo, listEntries, treeOf } from './objects.ts'
 import { type Git, GitError } from './run-git.ts'
 import { gitlinksOf } from './snapshot.ts'
+import { SyncProblem } from './types.ts'
 
 export type AgentsUpdate = {
   readonly git: Git
@@ -40,7 +41,8 @@ export async function updateAgents(update: AgentsUpdate): Promise<boolean> {
   try {
     return (await inAgentsRepository(update.tree, (gitDir) => updateIn(gitDir, update))) ?? false
   } catch (error) {
-    if (error instanceof SafeFileError && error.code !== 'no-space') return false
+    // Something in it is not what it is in a repository of git's making.
+    if (toSafeFileError(error).code !== 'no-space' && !(error instanceof SyncProblem)) return false
     throw error
   } finally {
     await releaseAgentLocks(update.layout, update.tree)

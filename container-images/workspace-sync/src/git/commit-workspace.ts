@@ -2,9 +2,10 @@
 import { setTimeout as sleep } from 'node:timers/promises'
 import type { SafeDirectory } from '../safe-files/safe-directory.ts'
 import { type AgentsHead, readAgentsHead } from './agents-head.ts'
-import { findTooLarge, type Imported, importAgents } from './agents-import.ts'
-import { type Engine, submodulesOf } from './engine.ts'
-import { AUTHORS_MS, LOCK_PATIENCE_MS, MAX_COMMITTED_BYTES, MAX_SNAPSHOT_ATTEMPTS } from './limits.ts'
+import { type Imported, importAgents, tooLargeIn } from './agents-import.ts'
+import { keepLeftBehind } from './agents-left-behind.ts'
+import type { Engine } from './engine.ts'
+import { AUTHORS_MS, LOCK_PATIENCE_MS, MAX_SNAPSHOT_ATTEMPTS } from './limits.ts'
 import { type BytePath, diffTrees, type Entry, isAncestor, shownPath, treeOf, writeCommit } from './objects.ts'
 import { deletedBetween, gitlinksOf, rebuildIndex, type Snapshot, takeSnapshot } from './snapshot.ts'
 import { chooseTarget, moveTo, type Target } from './target.ts'
@@ -13,6 +14,8 @@ import type { Author } from './types.ts'
 export type Committed = {
   /** The tree of what was found, also when nothing had to be committed for it. */
   readonly tree: string
+  /** Of the agents' HEAD meanwhile. */
+  readonly signature: string
   readonly imported: Imported
   readonly target: Target
 }
@@ -31,8 +34,9 @@ export async function commitWorkspace(
     const head = await settledHead(engine, tree)
     if (!head && !evenSo) return undefined
     const before = head ?? (await readAgentsHead(tree))
-    const imported = await importAgents(engine.git, tree, before.on.kind === 'detached')
+    const imported = await importAgents(engine, tree, before)
     if (imported.problem !== undefined) engine.told.details.add(imported.problem)
+    await keepLeftBehind(engine, tree)
     const target = await chooseTarget(engine, before, imported)
     const tip = await usableTip(engine, target.tip)
     const snapshot = await snapshotOf(engine, tree, tip)
@@ -42,12 +46,12 @@ export async function commitWorkspace(
     if (!calm && !evenSo) return undefined
     if (target.touched && tip !== undefined) await unlessTakenBack(engine, tip, snapshot)
     await commit(engine, snapshot, tip, before.signature)
-    engine.told.skipped = new Map([...engine.told.skipped, ...snapshot.skipped])
-    return { tree: snapshot.tree, imported, target: { ...target, tip } }
+    engine.told.skipped = new Map([...snapshot.skipped, ...engine.told.skipped])
+    return { tree: snapshot.tree, signature: before.signature, imported, target: { ...target, tip } }
   }
 }
 
-const isAtWork = (engine: Engine, head: AgentsHead) =>
+export const isAtWork = (engine: Engine, head: AgentsHead) =>
   head.lockedSince !== undefined && engine.now().getTime() - head.lockedSince < LOCK_PATIENCE_MS
 
 /** HEAD when no git command of agents holds the index; most of them take milliseconds. */
@@ -67,29 +71,19 @@ async function usableTip(engine: Engine, tip: string | undefined): Promise<strin
   return undefined
 }
 
-/** The path of a file in an agents' commit that is too large to be pushed; it is told. */
-export async function tooLargeIn(engine: Engine, tip: string): Promise<BytePath | undefined> {
-  const { known, git, state, told } = engine
-  if (!known.tooLarge.has(tip)) known.tooLarge.set(tip, await findTooLarge(git, tip, [state.line]))
-  const found = known.tooLarge.get(tip)
-  const why = `committed with more than ${MAX_COMMITTED_BYTES / 1024 / 1024} MB: the commit stays in the workspace`
-  if (found !== undefined) told.skipped.set(found, why)
-  return found
-}
-
 async function snapshotOf(engine: Engine, tree: SafeDirectory, tip: string | undefined): Promise<Snapshot> {
   const { git, layout, state, zero } = engine
   if (!state.indexReady) {
     await rebuildIndex(git, layout, state.line)
     await engine.change({ indexReady: true })
   }
-  let gitlinks = await submodulesOf(engine, state.line)
+  let gitlinks = await gitlinksOf(git, state.line)
   let untracked: readonly BytePath[] = []
   if (tip !== undefined && !(await isContained(engine, tip))) {
     const base = (await git.run(['merge-base', tip, state.line], { codes: [0, 1] })).stdout.toString().trim()
     if (base !== '') {
       untracked = await deletedBetween(git, base, tip)
-      gitlinks = withChanges(gitlinks, await submodulesOf(engine, base), await gitlinksOf(git, tip))
+      gitlinks = withChanges(gitlinks, await gitlinksOf(git, base), await gitlinksOf(git, tip))
     }
   }
   return takeSnapshot({ git, layout, tree, gitlinks, untracked, zero })
@@ -138,6 +132,7 @@ async function commit(engine: Engine, snapshot: Snapshot, tip: string | undefine
   const adds = tip !== undefined && !(await isContained(engine, tip))
   const lineTree = await treeOf(git, state.line)
   const line = await nextLine()
+  if (line !== state.line) engine.known.wholly = true
   await engine.change({
     line,
     headSeen,
@@ -161,7 +156,7 @@ async function commit(engine: Engine, snapshot: Snapshot, tip: string | undefine
 /** Whether all that differs from the line came from the remote's branch, by a merge that could be applied in part only. */
 async function isAllFromRemote(engine: Engine, tree: string): Promise<boolean> {
   const { git, state } = engine
-  if (state.detached) return false
+  if (state.detached || engine.known.wholly) return false
   const tip = `refs/remotes/origin/${state.renamed[state.branch] ?? state.branch}`
   if ((await git.run(['rev-parse', '--verify', '--quiet', tip], { codes: [0, 1] })).code !== 0) return false
   const foreign = new Set((await diffTrees(git, tip, tree)).map((change) => change.path))

@@ -1,9 +1,9 @@
 /** What the steps of a round share. */
 import { rescueName } from './branches.ts'
 import type { Layout } from './layout.ts'
-import { type BytePath, type Entry, listRefs } from './objects.ts'
+import { type BytePath, listRefs } from './objects.ts'
 import type { Git } from './run-git.ts'
-import { gitlinksOf, type Skipped } from './snapshot.ts'
+import type { Skipped } from './snapshot.ts'
 import { type State, saveState } from './state.ts'
 import type { WorkspaceSyncOptions } from './types.ts'
 
@@ -23,9 +23,13 @@ export type Engine = {
   readonly known: {
     /** A tip of the agents' that is in the line. */
     containedTip?: string
+    /** Every path of the last merge could be applied, so that nothing in the working tree is the remote's but not the line's. */
+    wholly?: boolean
+    /** When the agents' repository is read again, after that took too long; and why it could not be. */
+    importAfter?: number
+    importProblem?: string | undefined
     /** Verdicts on agents' tips: the path of a file that is too large to be pushed. */
     tooLarge: Map<string, BytePath | undefined>
-    gitlinks?: { readonly commit: string; readonly entries: ReadonlyMap<BytePath, Entry> }
   }
   /** Changes the state on disk first. */
   readonly change: (part: Partial<State>) => Promise<void>
@@ -49,13 +53,6 @@ export function createEngine(parts: Pick<Engine, 'git' | 'layout' | 'options' | 
       state = next
     },
   }
-}
-
-/** Submodules of a commit; remembered, because most rounds ask for the same one. */
-export async function submodulesOf(engine: Engine, commit: string): Promise<ReadonlyMap<BytePath, Entry>> {
-  if (engine.known.gitlinks?.commit !== commit)
-    engine.known.gitlinks = { commit, entries: await gitlinksOf(engine.git, commit) }
-  return engine.known.gitlinks.entries
 }
 
 export const remoteTips = (engine: Engine): Promise<Map<string, string>> => listRefs(engine.git, 'refs/remotes/origin/')

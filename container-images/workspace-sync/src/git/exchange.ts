@@ -1,7 +1,8 @@
 /** The second half of a round: fetch, decide what each branch becomes, push; again when the remote has moved meanwhile. */
+
+import { tooLargeIn } from './agents-import.ts'
 import { isBranchName, isRescue, rescueName } from './branches.ts'
 import type { Committed } from './commit-workspace.ts'
-import { tooLargeIn } from './commit-workspace.ts'
 import { type Engine, remoteTips, rescue } from './engine.ts'
 import { type Integrated, integrate } from './integrate.ts'
 import { MAX_AGENT_BRANCHES, MAX_PUSH_ATTEMPTS } from './limits.ts'
@@ -190,7 +191,7 @@ async function takeOutcomes(
       if (!isRescue(branch)) again = (await insteadOf(engine, branch, commit, tips)) || again
     }
   }
-  await engine.git.run(['update-ref', '--stdin'], { input: refs.join('') })
+  if (refs.length > 0) await engine.git.run(['update-ref', '--stdin'], { input: refs.join('') })
   // Commits that waited because their branch was being pushed.
   return again || engine.state.pending.some((one) => pushes.get(one.branch) !== undefined && !refused.has(one.branch))
 }

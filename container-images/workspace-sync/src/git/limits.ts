@@ -27,6 +27,12 @@ export const MAX_PUSH_ATTEMPTS = 5
 /** Reading the workspace again when an agent's git was at work meanwhile. */
 export const MAX_SNAPSHOT_ATTEMPTS = 3
 
+/** Reading agents' commits; a repository that is made to hang (a FIFO) costs a round no more than this. */
+export const IMPORT_MS = 60_000
+
+/** After an import that took too long, how long there is none. */
+export const IMPORT_PAUSE_MS = 10 * 60_000
+
 /** How old an agent's `index.lock` may be before it counts as left behind by a killed process: then it is not waited for. */
 export const LOCK_PATIENCE_MS = 60_000
 

@@ -40,10 +40,10 @@ export async function mergeTrees(
       env: {
         GIT_AUTHOR_NAME: 'merge',
         GIT_AUTHOR_EMAIL: 'merge',
-        GIT_AUTHOR_DATE: '0 +0000',
+        GIT_AUTHOR_DATE: '@0 +0000',
         GIT_COMMITTER_NAME: 'merge',
         GIT_COMMITTER_EMAIL: 'merge',
-        GIT_COMMITTER_DATE: '0 +0000',
+        GIT_COMMITTER_DATE: '@0 +0000',
       },
     })
   const base = await commit(trees.base)

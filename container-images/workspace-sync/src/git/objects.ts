@@ -95,7 +95,7 @@ export type CommitText = {
 const IDENTITY = { name: 'Covibes workspace sync', email: 'workspace-sync@covibes.invalid' }
 
 /** On one line and without what has a meaning in a commit's header. */
-const plain = (text: string) => text.replaceAll(/[\p{Cc}\p{Zl}\p{Zp}<>]+/gu, ' ').trim()
+const plain = (text: string) => text.replaceAll(/[\p{Cc}\s<>]+/gu, ' ').trim()
 
 export function commitMessage({ subject, body = [], authors = [] }: CommitText): string {
   const named = new Map(authors.map(({ name, email }) => [plain(email).replaceAll(' ', ''), plain(name)]))
@@ -136,8 +136,25 @@ export async function emptyCommit(git: Git, subject: string, now: Date): Promise
   return writeCommit(git, await git.text(['mktree'], { input: '' }), [], { subject }, now)
 }
 
+/** What never changes about commits, by full name; the newest of it. */
+const remembered = new WeakMap<Git, Map<string, Promise<unknown>>>()
+
+/** Asks git once for what belongs to a commit for ever. */
+export function remember<T>(git: Git, key: string, ask: () => Promise<T>): Promise<T> {
+  const known = remembered.get(git) ?? new Map<string, Promise<unknown>>()
+  remembered.set(git, known)
+  const before = known.get(key)
+  if (before) return before as Promise<T>
+  if (known.size > 50) known.clear()
+  const answer = ask()
+  known.set(key, answer)
+  // A failure says nothing for ever.
+  answer.catch(() => known.delete(key))
+  return answer
+}
+
 export const treeOf = (git: Git, commit: string): Promise<string> =>
-  git.text(['rev-parse', '--verify', `${commit}^{tree}`])
+  remember(git, `tree ${commit}`, () => git.text(['rev-parse', '--verify', `${commit}^{tree}`]))
 
 /** Commits that only the one, and only the other has. */
 export async function countApart(git: Git, left: string, right: string): Promise<{ left: number; right: number }> {

@@ -57,7 +57,7 @@ const CONFIG = `[core]
 `
 
 /** Bytes stay as they are, whatever the repository's own .gitattributes say: this file has the last word. */
-const ATTRIBUTES = '* -text -filter -ident -working-tree-encoding !eol !merge\n'
+const ATTRIBUTES = '* -text -filter -ident !working-tree-encoding !eol !merge\n'
 
 /** Makes the repository in `gitDir`, which must not exist, or brings its configuration back to ours. */
 export async function configure(git: Git, sha256: boolean): Promise<void> {

@@ -3,10 +3,11 @@ import { CLONE_MS } from './limits.ts'
 import { type Git, GitError } from './run-git.ts'
 import { type RemoteRepository, SyncProblem } from './types.ts'
 
-async function environment(remote: RemoteRepository): Promise<Readonly<Record<string, string>>> {
+async function environment(git: Git, remote: RemoteRepository): Promise<Readonly<Record<string, string>>> {
   try {
-    return await remote.gitEnvironment()
+    return await git.waitForRemote(remote.gitEnvironment())
   } catch (error) {
+    if (error instanceof SyncProblem) throw error
     throw new SyncProblem(`The remote cannot be used: ${(error as Error).message}`.slice(0, 400), 'unpushed')
   }
 }
@@ -27,7 +28,7 @@ export async function fetchRemote(git: Git, remote: RemoteRepository, first = fa
       remote.url,
       '+refs/heads/*:refs/remotes/origin/*',
     ],
-    { remote: true, env: await environment(remote), ...(first ? { timeoutMs: CLONE_MS } : {}) },
+    { remote: true, env: await environment(git, remote), ...(first ? { timeoutMs: CLONE_MS } : {}) },
   )
 }
 
@@ -42,7 +43,7 @@ export type RemoteHead = {
 export async function askDefaultBranch(git: Git, remote: RemoteRepository): Promise<RemoteHead> {
   const output = await git.text(['ls-remote', '--symref', '--', remote.url, 'HEAD', 'refs/heads/*'], {
     remote: true,
-    env: await environment(remote),
+    env: await environment(git, remote),
   })
   const named = /^ref: refs\/heads\/(.+)\tHEAD$/m.exec(output)?.[1]
   const branches = [...output.matchAll(/^([0-9a-f]+)\trefs\/heads\/(.+)$/gm)]
@@ -69,7 +70,7 @@ export async function pushCommits(
   const refspecs = [...commits].map(([branch, commit]) => `${commit}:refs/heads/${branch}`)
   const { code, stdout, stderr } = await git.run(
     ['push', '--porcelain', '--no-verify', '--no-signed', '--', remote.url, ...refspecs],
-    { remote: true, env: await environment(remote), codes: [0, 1] },
+    { remote: true, env: await environment(git, remote), codes: [0, 1] },
   )
   const outcomes = new Map<string, PushOutcome>()
   for (const line of stdout.toString('utf8').split('\n')) {
@@ -87,6 +88,8 @@ function rejection(summary: string, stderr: string): PushOutcome {
   const remoteSays = /^\[remote rejected\] \((.*)\)$/.exec(summary)?.[1]
   if (remoteSays === undefined || MEANWHILE.test(remoteSays)) return { outcome: 'moved', reason: summary }
   // Hosts explain themselves in lines of their own.
-  const lines = [...stderr.matchAll(/^remote: *(?:error: *)?(\S.*)$/gm)].map((match) => match[1])
+  const lines = [...stderr.matchAll(/^remote: *(?:error: *)?(\S.*?) *$/gm)]
+    .map((match) => match[1] ?? '')
+    .filter((line) => !line.startsWith('hook declined'))
   return { outcome: 'refused', reason: [remoteSays, ...lines].join('; ').slice(0, 250) }
 }

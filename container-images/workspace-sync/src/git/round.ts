@@ -1,8 +1,9 @@
 /** One round: commit, exchange with the remote, apply, bring the agents' repository up to date. */
 import type { SafeDirectory } from '../safe-files/safe-directory.ts'
+import { readAgentsHead } from './agents-head.ts'
 import { releaseAgentLocks, updateAgents } from './agents-update.ts'
 import { applyTree } from './apply.ts'
-import { type Committed, commitWorkspace } from './commit-workspace.ts'
+import { type Committed, commitWorkspace, isAtWork } from './commit-workspace.ts'
 import type { Engine } from './engine.ts'
 import { type Exchanged, exchange } from './exchange.ts'
 import { keepLateWrites } from './late-writes.ts'
@@ -41,12 +42,17 @@ async function follow(
   const seen = remote && !state.detached ? { seen: { ...state.seen, [remote.branch]: remote.tip } } : {}
   const isSeen = remote === undefined || state.seen[remote.branch] === remote.tip
   if (line === state.line && isSeen) return true
-  const left =
-    line === state.line
-      ? []
-      : await applyTree({ git, layout, tree, zero, now: engine.now() }, committed.tree, await treeOf(git, line))
-  // The line must not claim what the working tree does not have: the next commit would take it back.
-  if (left.length > 0) return false
+  if (line !== state.line) {
+    // The remote took its time: an agent may have switched to another branch since.
+    const head = await readAgentsHead(tree)
+    if (head.signature !== committed.signature || isAtWork(engine, head)) return false
+    engine.known.wholly = false
+    const to = await treeOf(git, line)
+    const left = await applyTree({ git, layout, tree, zero, now: engine.now() }, committed.tree, to)
+    // The line must not claim what the working tree does not have: the next commit would take it back.
+    if (left.length > 0) return false
+    engine.known.wholly = true
+  }
   await engine.change({ line, ...seen })
   return true
 }

@@ -44,6 +44,9 @@ const ENVIRONMENT: Readonly<Record<string, string>> = {
   GIT_ALLOW_PROTOCOL: 'https:ssh',
 }
 
+/** Milliseconds before a deadline that the remote does not get. */
+const RESERVED_MS = 10_000
+
 const NO_SPACE = /No space left on device|Disk quota exceeded|unable to write.*file system/i
 
 /** What git said last that a person can use, without its prefixes. */
@@ -60,8 +63,9 @@ export class Git {
   readonly #inherit: number | undefined
   /** Cuts off processes that speak to the remote. */
   #cut: AbortSignal
-  /** Epoch milliseconds after which nothing more is begun. */
+  /** Epoch milliseconds at which processes end, those that speak to the remote earlier, so that there is time for what follows. */
   #deadline = Number.POSITIVE_INFINITY
+  #remoteDeadline = Number.POSITIVE_INFINITY
 
   /** `inherit`: a descriptor that every process keeps open while it lives, itself and its helpers: the lock against a second sync. */
   constructor(gitDir: string, ends: AbortSignal, inherit?: number) {
@@ -76,6 +80,7 @@ export class Git {
     const other = new Git(gitDir, this.#ends, this.#inherit)
     other.#cut = this.#cut
     other.#deadline = this.#deadline
+    other.#remoteDeadline = this.#remoteDeadline
     return other
   }
 
@@ -84,9 +89,27 @@ export class Git {
     return this.#ends.aborted
   }
 
+  /** Waits for something of the remote's no longer than for a git process that speaks to it. */
+  async waitForRemote<T>(work: Promise<T>): Promise<T> {
+    const timeout = AbortSignal.timeout(Math.max(0, Math.min(REMOTE_MS, this.#remoteDeadline - Date.now())))
+    const end = AbortSignal.any([this.#ends, this.#cut, timeout])
+    let stop = () => {}
+    const ended = new Promise<never>((_, reject) => {
+      stop = () => reject(new SyncProblem('There was no time left for the remote', 'unpushed'))
+      if (end.aborted) stop()
+      end.addEventListener('abort', stop, { once: true })
+    })
+    try {
+      return await Promise.race([work, ended])
+    } finally {
+      end.removeEventListener('abort', stop)
+    }
+  }
+
   limit(cut: AbortSignal, deadline: number): void {
     this.#cut = cut
     this.#deadline = deadline
+    this.#remoteDeadline = deadline - Math.min(RESERVED_MS, Math.ceil((deadline - Date.now()) / 2))
   }
 
   async text(args: readonly string[], options: GitOptions = {}): Promise<string> {

@@ -17,6 +17,7 @@ import {
   GITLINK,
   indexInfo,
   listEntries,
+  remember,
   SYMLINK,
   shownPath,
   splitNul,
@@ -62,9 +63,11 @@ export async function rebuildIndex(git: Git, layout: Layout, commit: string): Pr
 }
 
 /** Submodules of a commit. They are kept out of the index, so that git never looks into their directories, which agents write. */
-export async function gitlinksOf(git: Git, commit: string): Promise<Map<BytePath, Entry>> {
-  const entries = await listEntries(git, commit)
-  return new Map([...entries].filter(([, entry]) => entry.mode === GITLINK))
+export function gitlinksOf(git: Git, commit: string): Promise<ReadonlyMap<BytePath, Entry>> {
+  return remember(git, `submodules ${commit}`, async () => {
+    const entries = await listEntries(git, commit)
+    return new Map([...entries].filter(([, entry]) => entry.mode === GITLINK))
+  })
 }
 
 export async function removeFromIndex(git: Git, index: string, paths: readonly BytePath[]): Promise<void> {
@@ -168,15 +171,20 @@ async function updateIndex(
 }
 
 /** An agent ran `git rm --cached` on them: files that are ignored since are left to the agent. */
-async function dropIgnored({ git, layout, untracked }: SnapshotInput): Promise<void> {
-  if (untracked.length === 0) return
-  const { stdout } = await git.run(['check-ignore', '--no-index', '-z', '--stdin'], {
-    index: layout.index,
-    workTree: layout.workspace,
-    codes: [0, 1],
-    input: Buffer.concat(untracked.flatMap((one) => [toBytes(one), Buffer.from([0])])),
-  })
-  await removeFromIndex(git, layout.index, splitNul(stdout))
+async function dropIgnored({ git, layout, tree, untracked }: SnapshotInput): Promise<void> {
+  const present: BytePath[] = []
+  for (const one of untracked) if ((await statPath(tree, toBytes(one)))?.isFile()) present.push(one)
+  if (present.length === 0) return
+  const options = { index: layout.index, workTree: layout.workspace }
+  try {
+    const input = Buffer.concat(present.flatMap((one) => [toBytes(one), Buffer.from([0])]))
+    const args = ['check-ignore', '--no-index', '-z', '--stdin']
+    const { stdout } = await git.run(args, { ...options, codes: [0, 1], input })
+    await removeFromIndex(git, layout.index, splitNul(stdout))
+  } catch (error) {
+    // An agent put a link in the way at this moment; then they stay committed.
+    if (!(error instanceof GitError) || git.ended) throw error
+  }
 }
 
 /** The index's tree with the submodules in it. */

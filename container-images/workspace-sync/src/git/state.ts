@@ -22,6 +22,8 @@ const StateSchema = z.object({
   indexReady: z.boolean(),
   /** Tells whether an agent's git has written HEAD since. */
   headSeen: z.string().optional(),
+  /** The last entry of the log of the agents' HEAD that was looked at. */
+  headLogSeen: z.string().optional(),
   /** Branches under other names at the remote, after its default branch was renamed. */
   renamed: z.record(z.string(), z.string()),
   /** The remote's tips that `line` has taken into account, by branch: a tip that does not descend from it was forced. */

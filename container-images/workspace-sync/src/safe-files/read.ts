@@ -76,6 +76,26 @@ export async function readFileIfAny(
   }
 }
 
+/** The last `maxBytes` of the plain file at `path`; undefined when there is nothing to read. */
+export async function readTail(root: SafeDirectory, path: TreePath, maxBytes: number): Promise<Buffer | undefined> {
+  try {
+    return await inParent(root, path, async (parent, name) => {
+      const { handle, stats } = await openFile(parent, name)
+      try {
+        const length = Math.min(Number(stats.size), maxBytes)
+        const { buffer, bytesRead } = await handle.read(Buffer.alloc(length), 0, length, Number(stats.size) - length)
+        return buffer.subarray(0, bytesRead)
+      } finally {
+        await handle.close()
+      }
+    })
+  } catch (error) {
+    const reason = toSafeFileError(error)
+    if (reason.code === 'no-space' || reason.code === 'failed') throw reason
+    return undefined
+  }
+}
+
 /** Where the symbolic link at `path` points, as bytes; undefined when there is none. */
 export async function readLink(root: SafeDirectory, path: TreePath): Promise<Buffer | undefined> {
   try {

@@ -1,12 +1,12 @@
 import { mkdir, writeFile } from 'node:fs/promises'
 import { createServer } from 'node:http'
-import type { AddressInfo } from 'node:net'
+import { type AddressInfo, connect, createServer as createNetServer, type Socket } from 'node:net'
 import { join } from 'node:path'
 import { StopTaskCommand } from '@aws-sdk/client-ecs'
 import { expect, onTestFinished, test } from 'vitest'
 import { openEngine } from '../../../../local/docker/engine-api.ts'
 import { labelsOf } from '../../../../local/docker/labels.ts'
-import { removeRemembered } from '../../../../local/docker/leftovers.ts'
+import { removeLeftovers, removeRemembered } from '../../../../local/docker/leftovers.ts'
 import { said, startProgram } from '../ecs/backend-contract.ts'
 import { folder, runOne, stopped } from '../ecs/support.ts'
 import { BASE, describeWithEngine, HOST, underTest } from './engine.ts'
@@ -154,6 +154,46 @@ describeWithEngine('a container in an engine', () => {
     await removeRemembered(stateDir)
     expect((await remains(stateDir)).containers).toEqual([])
     await removeRemembered(stateDir)
+  })
+
+  test('whose engine goes away has ended, and says so; the next one does not start', async () => {
+    const real = HOST.replace(/^unix:\/\//, '')
+    const path = join(await folder(), 'engine.sock')
+    const sockets = new Set<Socket>()
+    const proxy = createNetServer((inbound) => {
+      const outbound = connect(real)
+      for (const [one, other] of [
+        [inbound, outbound],
+        [outbound, inbound],
+      ] as const) {
+        sockets.add(one)
+        one.pipe(other)
+        one.on('error', () => other.destroy()).on('close', () => other.destroy())
+      }
+    })
+    await new Promise<void>((resolve) => proxy.listen(path, resolve))
+    const { client, events, lines, until, stateDir, ecs } = await startProgram(
+      underTest({ host: `unix://${path}` }),
+      UP,
+    )
+    const { taskArn } = await runOne(client)
+    await until(() => lines.find(({ line }) => line === 'up'))
+    const gone = new Promise((resolve) => proxy.close(resolve))
+    for (const socket of sockets) socket.destroy()
+    await gone
+    expect(await until(() => stopped(events, taskArn))).toMatchObject({
+      stopCode: 'EssentialContainerExited',
+      containers: [{ exitCode: 255, reason: expect.stringMatching(/^The Docker engine lost the container: /) }],
+    })
+    const next = await runOne(client)
+    expect(await until(() => stopped(events, next.taskArn))).toMatchObject({
+      stopCode: 'TaskFailedToStart',
+      stoppedReason: expect.stringMatching(/^CannotStartContainerError: .*engine at unix:.* cannot be reached/),
+    })
+    await ecs.close()
+    expect(await remains(stateDir)).toMatchObject({ containers: [{}], networks: [{}] })
+    await removeLeftovers(openEngine(HOST), labelsOf(stateDir))
+    expect(await remains(stateDir)).toEqual(NOTHING)
   })
 
   test('runs what its Dockerfile makes, built once, on the base that is given', async () => {

@@ -143,3 +143,13 @@ test('tags are replaced by key and taken away', async () => {
   await client.send(new UntagResourceCommand({ ResourceId, TagKeys: ['x', 'y'] }))
   expect((await client.send(new ListTagsForResourceCommand({ ResourceId }))).Tags).toEqual([Tags[0]])
 })
+
+test('made and deleted too fast, they are throttled', async () => {
+  const { client } = await startEfs({ accessPointRate: { burst: 2, perSecond: 0 } })
+  const { AccessPointId } = await client.send(new CreateAccessPointCommand(ACCESS_POINT))
+  await client.send(new DeleteAccessPointCommand({ AccessPointId }))
+  await expect(client.send(new CreateAccessPointCommand(ACCESS_POINT))).rejects.toMatchObject({
+    name: 'ThrottlingException',
+    $metadata: { httpStatusCode: 429 },
+  })
+})

@@ -1,5 +1,5 @@
 import { createServer } from 'node:http'
-import { describe, expect, it, onTestFinished } from 'vitest'
+import { describe, expect, it, onTestFinished, vi } from 'vitest'
 import { listen } from '../../../../local/common/listen.ts'
 import { StartGate } from '../../../../local/lambda/start-gate.ts'
 import { lambdaOf } from './bundle.ts'
@@ -11,6 +11,9 @@ function starterOf(name: string, wanted: number, started: string[]) {
   return {
     get wantsStart() {
       return left > 0
+    },
+    get hasNone() {
+      return left === wanted
     },
     start() {
       left--
@@ -28,7 +31,7 @@ function starterOf(name: string, wanted: number, started: string[]) {
 describe('the start gate', () => {
   it('starts as many at once as it may, and functions take turns', async () => {
     const started: string[] = []
-    const gate = new StartGate(2)
+    const gate = new StartGate({ limit: 2, isBusy: () => false })
     const burst = starterOf('burst', 4, started)
     const other = starterOf('other', 1, started)
     gate.request(burst)
@@ -41,11 +44,33 @@ describe('the start gate', () => {
     expect(started).toEqual(['burst', 'burst', 'burst', 'other', 'burst'])
   })
 
+  it('starts a function’s first environment at once and further ones one a second while the processors are busy', async () => {
+    vi.useFakeTimers({ toFake: ['setTimeout', 'clearTimeout', 'performance'] })
+    onTestFinished(() => void vi.useRealTimers())
+    const started: string[] = []
+    let isBusy = true
+    const gate = new StartGate({ limit: 9, isBusy: () => isBusy })
+    const burst = starterOf('burst', 5, started)
+    const other = starterOf('other', 2, started)
+    gate.request(burst)
+    gate.request(other)
+    expect(started).toEqual(['burst', 'other'])
+    vi.advanceTimersByTime(950)
+    expect(started).toHaveLength(2)
+    vi.advanceTimersByTime(150)
+    expect(started).toEqual(['burst', 'other', 'burst'])
+    vi.advanceTimersByTime(1_100)
+    expect(started).toEqual(['burst', 'other', 'burst', 'other'])
+    isBusy = false
+    vi.advanceTimersByTime(100)
+    expect(started).toEqual(['burst', 'other', 'burst', 'other', 'burst', 'burst', 'burst'])
+  })
+
   it('passes over who wants nothing any more', async () => {
     const started: string[] = []
-    const gate = new StartGate(1)
+    const gate = new StartGate({ limit: 1, isBusy: () => false })
     const first = starterOf('first', 1, started)
-    const second = { wantsStart: true, start: () => Promise.reject(new Error('is not wanted')) }
+    const second = { wantsStart: true, hasNone: true, start: () => Promise.reject(new Error('is not wanted')) }
     gate.request(first)
     gate.request(second)
     second.wantsStart = false
