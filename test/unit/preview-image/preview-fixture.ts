@@ -17,6 +17,7 @@ export const QUICK: Partial<PreviewTimings> = {
   maxPauseMs: 60,
   probeEveryMs: 30,
   elsewhereAfterMs: 500,
+  pageWaitMs: 700,
   restartMinMs: 10,
   restartMaxMs: 40,
   graceMs: 2_000,

@@ -3,7 +3,7 @@ import { setTimeout as delay } from 'node:timers/promises'
 import type { Project } from '../project/types.ts'
 import { childEnvironment, type Surroundings } from './environment.ts'
 import { type Listener, listenersOf } from './listening.ts'
-import { answers, Forwarder, servesPages, visitedAddress } from './reach.ts'
+import { answers, Forwarder, frontOf, visitedAddress } from './reach.ts'
 import type { RunTimings } from './run-timings.ts'
 import { Session, type SessionEnd } from './session.ts'
 
@@ -43,6 +43,11 @@ export class DevServer {
     return this.#session.ended
   }
 
+  /** Whether something that is not this project's takes connections on the port. To be asked before it is started. */
+  static isTaken({ host, port }: Surroundings): Promise<boolean> {
+    return answers(visitedAddress(host), port)
+  }
+
   /** Whether the port takes connections now. */
   answers(): Promise<boolean> {
     const { target } = this.#forwarder ?? {}
@@ -57,7 +62,7 @@ export class DevServer {
     while (!signal.aborted && !this.#over) {
       if (await answers(this.#address, surroundings.port)) return 'ready'
       const waited = performance.now() - began
-      if (waited > timings.elsewhereAfterMs && (await this.#forward())) return 'ready'
+      if (waited > timings.elsewhereAfterMs && (await this.#forward(waited < timings.pageWaitMs))) return 'ready'
       if (waited > timings.silentMs && !told) {
         told = true
         silent(
@@ -77,9 +82,9 @@ export class DevServer {
   }
 
   /** True when the server listens elsewhere and its visitors are passed on to there. */
-  async #forward(): Promise<boolean> {
+  async #forward(patient: boolean): Promise<boolean> {
     const { surroundings, say } = this.#options
-    const target = await this.#findListener()
+    const target = await this.#findListener(patient)
     if (!target || this.#over) return false
     try {
       const forwarder = await Forwarder.open(this.#address, surroundings.port, target)
@@ -101,10 +106,14 @@ export class DevServer {
     return true
   }
 
-  async #findListener(): Promise<Listener | undefined> {
-    const listeners = listenersOf(this.#session.pids())
-    for (const listener of listeners) if (await servesPages(listener)) return listener
-    // Debuggers and hot-reload sockets are no previews: without a page, one that is alone is taken.
-    return listeners.length === 1 ? listeners[0] : undefined
+  /** A page is taken at once; an API may have a page beside it that is still to come. */
+  async #findListener(patient: boolean): Promise<Listener | undefined> {
+    const others: Listener[] = []
+    for (const listener of listenersOf(this.#session.pids())) {
+      const front = await frontOf(listener)
+      if (front === 'page') return listener
+      if (front === 'other') others.push(listener)
+    }
+    return patient ? undefined : others[0]
   }
 }

@@ -35,23 +35,23 @@ export function answers(host: string, port: number): Promise<boolean> {
   })
 }
 
-/** Whether it answers a browser with a page: of two servers that one is the preview, the other its API. */
-export function servesPages({ address, port }: Listener): Promise<boolean> {
+/** What a browser gets at `/`: of a page and an API beside it, the page is the preview. `silent`: it speaks no HTTP. */
+export function frontOf({ address, port }: Listener): Promise<'page' | 'other' | 'silent'> {
+  const options = {
+    host: localAddress({ address, port }),
+    port,
+    timeout: ANSWER_MS,
+    headers: { host: `localhost:${port}`, accept: 'text/html' },
+  }
   return new Promise((resolve) => {
-    const request = get(
-      {
-        host: localAddress({ address, port }),
-        port,
-        timeout: ANSWER_MS,
-        headers: { host: `localhost:${port}`, accept: 'text/html' },
-      },
-      (response) => {
-        response.destroy()
-        resolve(/^text\/html\b/i.test(response.headers['content-type'] ?? ''))
-      },
-    )
+    const request = get(options, ({ statusCode = 0, headers }) => {
+      const leadsOn = statusCode >= 300 && statusCode < 400
+      const page = statusCode < 300 && /^text\/html\b/i.test(headers['content-type'] ?? '')
+      resolve(leadsOn || page ? 'page' : 'other')
+      request.destroy()
+    })
     request.once('timeout', () => request.destroy())
-    request.once('error', () => resolve(false))
+    request.once('error', () => resolve('silent'))
   })
 }
 

@@ -4,6 +4,8 @@ export type RunTimings = {
   readonly probeEveryMs: number
   /** From its start to looking whether it listens somewhere else than it was told to. */
   readonly elsewhereAfterMs: number
+  /** From its start to taking one that shows no page for the preview: until then, a page may be still to come. */
+  readonly pageWaitMs: number
   /** A server that does not listen for longer is told of, and left alone. */
   readonly silentMs: number
   /** A server that ended sooner after its start has died quickly. */
@@ -21,6 +23,7 @@ export type RunTimings = {
 export const RUN_TIMINGS: RunTimings = {
   probeEveryMs: 200,
   elsewhereAfterMs: 3_000,
+  pageWaitMs: 20_000,
   silentMs: 120_000,
   quickDeathMs: 60_000,
   restartMinMs: 1_000,

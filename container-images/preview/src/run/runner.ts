@@ -194,6 +194,8 @@ export class Runner {
 
   async #serve(project: Project, command: string, signal: AbortSignal): Promise<void> {
     const { surroundings, timings, output, say } = this.#options
+    if (await DevServer.isTaken(surroundings))
+      return this.#fail(`Port ${surroundings.port} is taken by another program, or one that was left behind`, signal)
     this.#report('starting', { reason: project.reason })
     say(`Starting the ${project.type} project: ${shown(command, surroundings)}`)
     const server = new DevServer({ project, command, surroundings, timings, output, say })
@@ -215,7 +217,7 @@ export class Runner {
 
   async #died(end: SessionEnd, livedMs: number, signal: AbortSignal): Promise<void> {
     const { timings, say } = this.#options
-    const how = end.signal === null ? `with code ${end.code}` : `by signal ${end.signal}`
+    const how = describe(end)
     this.#quickDeaths = livedMs < timings.quickDeathMs ? this.#quickDeaths + 1 : 1
     if (this.#quickDeaths >= MAX_QUICK_DEATHS) {
       this.#quickDeaths = 0
@@ -251,6 +253,12 @@ export class Runner {
       ...(project?.command === undefined ? {} : { command: shown(project.command, this.#options.surroundings) }),
     })
   }
+}
+
+/** A shell gives the number of a signal plus 128; SIGKILL is 9, and the kernel's when memory is short. */
+function describe({ code, signal }: SessionEnd): string {
+  if (signal === 'SIGKILL' || code === 137) return 'because it was killed, perhaps for lack of memory'
+  return signal === null ? `with code ${code}` : `by signal ${signal}`
 }
 
 /** A command as a person would type it. */
