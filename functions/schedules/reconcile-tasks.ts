@@ -1,6 +1,5 @@
 import { functionEnv } from '../../shared/contracts/functions.ts'
 import { reconcile } from '../../shared/domain/environments/reconcile.ts'
-import { stopIdlePreviews } from '../../shared/domain/previews/idle.ts'
 import { tendTeams } from '../../shared/domain/teams/tend.ts'
 import { scheduleHandler } from '../../shared/runtime/async-handlers.ts'
 import { logger } from '../../shared/runtime/logger.ts'
@@ -10,6 +9,5 @@ const deps = reconcileDeps(functionEnv('reconcile-tasks', process.env))
 
 export const handler = scheduleHandler(async () => {
   logger.info('Tasks reconciled', { ...(await reconcile(deps)) })
-  logger.info('Idle previews stopped', { stopped: await stopIdlePreviews(deps) })
   logger.info('Teams looked after', { ...(await tendTeams(deps)) })
 })

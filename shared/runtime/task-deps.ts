@@ -17,7 +17,6 @@ import { systemClock } from '../domain/clock.ts'
 import type { ContainerLog, ObserveDeps, StartDeps } from '../domain/environments/operations.ts'
 import type { ReconcileDeps } from '../domain/environments/reconcile.ts'
 import type { Environment } from '../domain/environments/schema.ts'
-import type { IdleDeps } from '../domain/previews/idle.ts'
 import type { PreviewDeps } from '../domain/previews/operations.ts'
 import { type PrepareDeps, prepareTeamTask } from '../domain/teams/prepare.ts'
 import type { RemovalDeps } from '../domain/teams/removal.ts'
@@ -56,7 +55,7 @@ export function observeDeps(env: FunctionEnv<'on-task-state-changed'>): ObserveD
 
 const warn = (message: string, fields: Record<string, unknown>) => logger.warn(message, fields)
 
-export function reconcileDeps(env: FunctionEnv<'reconcile-tasks'>): ReconcileDeps & TendDeps & IdleDeps {
+export function reconcileDeps(env: FunctionEnv<'reconcile-tasks'>): ReconcileDeps & TendDeps {
   const deps = observeDeps(env)
   return {
     ...deps,

@@ -11,7 +11,6 @@ import { observeTask, startEnvironment, startOf, stopEnvironment } from '../../s
 import { reconcile } from '../../shared/domain/environments/reconcile.ts'
 import type { Environment, SyncEnvironment } from '../../shared/domain/environments/schema.ts'
 import type { LedgerEntry } from '../../shared/domain/ledger/schema.ts'
-import { stopIdlePreviews } from '../../shared/domain/previews/idle.ts'
 import { wakePreview } from '../../shared/domain/previews/operations.ts'
 import { linkOr } from '../../shared/domain/realtime/link-state.ts'
 import { ensureTeamEnvironment, stopSyncLast, type TeamDeps } from '../../shared/domain/teams/operations.ts'
@@ -171,7 +170,6 @@ export function teamWorld(tables: Awaited<ReturnType<typeof startTables>>) {
     async minute(): Promise<void> {
       now += 60_000
       await reconcile(deps)
-      await stopIdlePreviews(deps)
       await tendTeams(deps)
     },
   }

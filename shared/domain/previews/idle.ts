@@ -1,7 +1,7 @@
-/** Once a minute: previews that nobody visits are stopped, until the next visit. */
+/** Previews that nobody visits are stopped, until the next visit. */
 import { orderWork, sendEvent, type WorkSender } from '../environments/operations.ts'
 import type { EnvironmentStore } from '../environments/ports.ts'
-import type { PreviewEnvironment } from '../environments/schema.ts'
+import type { Environment } from '../environments/schema.ts'
 import type { Publish } from '../realtime/publish.ts'
 import type { PreviewVisits } from './ports.ts'
 
@@ -18,10 +18,13 @@ export interface IdleDeps {
 
 const CORRELATION_ID = 'reconcile'
 
-/** Answers how many were stopped. One preview's trouble does not keep the others running. @throws AggregateError after all of them. */
-export async function stopIdlePreviews(deps: IdleDeps): Promise<number> {
+/** Of all live records, as they were read just now. Answers how many were stopped. One preview's trouble does not keep the others running. @throws AggregateError after all of them. */
+export async function stopIdlePreviews(records: readonly Environment[], deps: IdleDeps): Promise<number> {
   const since = deps.clock.now().getTime() - deps.previewIdleMs
-  const old = (await runningPreviews(deps)).filter(({ startedAt }) => Date.parse(startedAt ?? '') <= since)
+  const old = records
+    .filter((record) => record.type === 'preview')
+    .filter(({ status, startedAt }) => status === 'running' && Date.parse(startedAt ?? '') <= since)
+  if (old.length === 0) return 0
   const visits = await deps.visits.lastVisits(old.map(({ preview }) => preview.label))
   const idle = old.filter(({ preview }) => (visits.get(preview.label) ?? 0) <= since)
   const minutes = Math.round(deps.previewIdleMs / 60_000)
@@ -40,15 +43,4 @@ export async function stopIdlePreviews(deps: IdleDeps): Promise<number> {
   }
   if (errors.length > 0) throw new AggregateError(errors, `${errors.length} idle previews could not be stopped`)
   return stopped
-}
-
-async function runningPreviews({ environments }: IdleDeps): Promise<PreviewEnvironment[]> {
-  const previews: PreviewEnvironment[] = []
-  let cursor: string | undefined
-  do {
-    const page = await environments.listByStatus('running', cursor === undefined ? {} : { cursor })
-    previews.push(...page.records.filter((record) => record.type === 'preview'))
-    cursor = page.cursor
-  } while (cursor !== undefined)
-  return previews
 }

@@ -1,32 +1,28 @@
 /**
- * Once a minute, after tasks and records are in line: workspace sync runs where agents work, and stops where nobody does; removals
- * that were lost on the way go on.
+ * Once a minute, after tasks and records are in line: previews that nobody visits stop, workspace sync runs where agents or previews do,
+ * and stops where nobody is; removals that were lost on the way go on.
  */
 import { TEAM_IDLE_MS } from '../../contracts/limits.ts'
-import { orderWork, sendEvent, type WorkSender } from '../environments/operations.ts'
-import type { EnvironmentStore } from '../environments/ports.ts'
+import { orderWork, sendEvent } from '../environments/operations.ts'
 import { liveRecords } from '../environments/reconcile.ts'
 import type { Environment, SyncEnvironment } from '../environments/schema.ts'
 import { isFinal } from '../environments/transitions.ts'
 import type { LedgerReader } from '../ledger/ports.ts'
-import type { Publish } from '../realtime/publish.ts'
+import { type IdleDeps, stopIdlePreviews } from '../previews/idle.ts'
 import { isRestartDue } from './back-off.ts'
 import type { TeamStore } from './ports.ts'
 import { newSyncRecord, syncIdOf, syncRequested } from './sync-record.ts'
 
-export interface TendDeps {
+export interface TendDeps extends IdleDeps {
   readonly teams: TeamStore
-  readonly environments: EnvironmentStore
   readonly ledger: LedgerReader
-  readonly publish: Publish
-  readonly queue: WorkSender
-  readonly clock: { now(): Date }
-  readonly warn: (message: string, fields: Record<string, unknown>) => void
 }
 export interface Tended {
   readonly started: number
   readonly stopped: number
   readonly removals: number
+  /** Previews that were stopped for idleness. */
+  readonly idle: number
 }
 
 /** Newest entries of a team's ledger that are looked through for an agent's. */
@@ -39,7 +35,7 @@ const IDLE_REASON = `stopped because nobody used it for ${TEAM_IDLE_MS / 60_000}
 
 /** One team's trouble does not keep the others waiting. @throws AggregateError after all of them were looked at. */
 export async function tendTeams(deps: TendDeps): Promise<Tended> {
-  const counts = { started: 0, stopped: 0, removals: 0 }
+  const counts = { started: 0, stopped: 0, removals: 0, idle: 0 }
   const errors: unknown[] = []
   const attempt = async (what: () => Promise<void>) => {
     try {
@@ -48,7 +44,11 @@ export async function tendTeams(deps: TendDeps): Promise<Tended> {
       errors.push(error)
     }
   }
-  const byTeam = Map.groupBy(await liveRecords(deps), ({ teamId }) => teamId)
+  const live = await liveRecords(deps)
+  await attempt(async () => {
+    counts.idle = await stopIdlePreviews(live, deps)
+  })
+  const byTeam = Map.groupBy(live, ({ teamId }) => teamId)
   for (const [teamId, records] of byTeam)
     await attempt(async () => {
       const syncs = records.filter((record) => record.type === 'sync')
