@@ -90,9 +90,7 @@ export class PreviewProgram implements ContainerProgram {
 
   run(): Promise<number> {
     this.#link.open()
-    const tellHealth = () =>
-      this.#tellHealth().catch((error: unknown) => this.#log('ERROR', 'Health was not told', { error: String(error) }))
-    this.#timers.push(setInterval(tellHealth, this.#timings.healthEveryMs))
+    this.#timers.push(setInterval(() => this.#tellHealth(), this.#timings.healthEveryMs))
     return this.#ended.promise.finally(() => this.#timers.forEach(clearTimeout))
   }
 
@@ -155,13 +153,8 @@ export class PreviewProgram implements ContainerProgram {
       case 'dismissed':
         this.#finish({ exitCode: EXIT.refused, reason: `Dismissed: ${order.reason}` }, false)
         break
-      case 'input':
-      case 'resize':
-      case 'signal':
-      case 'authors':
-      case 'request':
+      default:
         this.#log('WARN', 'The control plane sent an order for another kind of container', { type: order.type })
-        break
     }
   }
 
@@ -228,11 +221,15 @@ export class PreviewProgram implements ContainerProgram {
     }
     this.#log('INFO', 'The preview has got on', { phase, projectType, reason })
     this.#link.send({ action: 'link', type: 'preview', ...this.#report })
-    this.#tellHealth().catch((error: unknown) => this.#log('ERROR', 'Health was not told', { error: String(error) }))
+    this.#tellHealth()
+  }
+
+  #tellHealth(): void {
+    this.#sendHealth().catch((error: unknown) => this.#log('ERROR', 'Health was not told', { error: String(error) }))
   }
 
   /** Healthy when the port answers, unhealthy when nothing will without a change; in between nothing is said. */
-  async #tellHealth(): Promise<void> {
+  async #sendHealth(): Promise<void> {
     if (this.#ending) return
     const { phase, reason } = this.#report
     if (phase !== 'ready' && phase !== 'failed') return

@@ -1,53 +1,14 @@
 import { execFileSync } from 'node:child_process'
 import { watch } from 'node:fs'
-import {
-  chmod,
-  lstat,
-  mkdir,
-  open,
-  readdir,
-  readFile,
-  readlink,
-  rename,
-  rm,
-  stat,
-  symlink,
-  unlink,
-  utimes,
-  writeFile,
-} from 'node:fs/promises'
+import { chmod, readlink, rename, rm, stat, symlink, unlink, utimes, writeFile } from 'node:fs/promises'
 import path from 'node:path'
 import { afterEach, expect, test } from 'vitest'
-import { Mirror, type MirrorOptions } from '../../../container-images/preview/src/mirror/mirror.ts'
+import { Mirror } from '../../../container-images/preview/src/mirror/mirror.ts'
 import { staysInside } from '../../../container-images/preview/src/mirror/names.ts'
-import { scanTree } from '../../../container-images/preview/src/mirror/scan.ts'
-import { cleanUp, makeDirectory, type Tree, writeTree } from './preview-fixture.ts'
+import { makeMirror, treeOf } from './mirror-fixture.ts'
+import { cleanUp, writeTree } from './preview-fixture.ts'
 
 afterEach(cleanUp)
-
-async function makeMirror(tree: Tree, limits: MirrorOptions['limits'] = {}) {
-  const root = await makeDirectory()
-  const source = path.join(root, 'source')
-  const target = path.join(root, 'target')
-  await mkdir(source)
-  await writeTree(source, tree)
-  const options = { source, target, staging: path.join(root, 'staging'), limits }
-  const mirror = new Mirror(options)
-  return { mirror, source, target, options, read: (name: string) => readFile(path.join(target, name), 'utf8') }
-}
-
-/** Everything in a directory: content of files, `-> target` of links. */
-async function treeOf(root: string): Promise<Record<string, string>> {
-  const found: Record<string, string> = {}
-  for (const entry of await readdir(root, { recursive: true, withFileTypes: true })) {
-    const place = path.join(entry.parentPath, entry.name)
-    const name = path.relative(root, place)
-    if (entry.isSymbolicLink()) found[name] = `-> ${await readlink(place)}`
-    else if (entry.isFile()) found[name] = await readFile(place, 'utf8')
-    else found[`${name}/`] = ''
-  }
-  return found
-}
 
 test('copies a tree without what tools make in it, and keeps it in step', async () => {
   const { mirror, source, target } = await makeMirror({
@@ -246,69 +207,6 @@ test('a second start throws an old copy away and keeps what was installed', asyn
     'packages/p/node_modules/': '',
     'packages/p/node_modules/y.js': 'y',
   })
-})
-
-test('trees beyond the limits are refused with a number, large files are left out and named', async () => {
-  const { mirror } = await makeMirror({ a: '1', b: '2', c: '3' }, { maxEntries: 2 })
-  await expect(mirror.pass()).rejects.toThrow(
-    'The working tree has more than 2 files, node_modules and caches not counted',
-  )
-  const bytes = await makeMirror(
-    { a: 'x'.repeat(1024 * 1024), b: 'x'.repeat(1024 * 1024) },
-    { maxBytes: 1.5 * 1024 * 1024 },
-  )
-  await expect(bytes.mirror.pass()).rejects.toThrow('The working tree has more than 2 MB')
-  const large = await makeMirror({ a: 'xx', b: 'x' }, { maxFileBytes: 1 })
-  expect(await large.mirror.pass()).toMatchObject({ changed: ['b'], leftOut: ['a: larger than 0 MB'] })
-})
-
-test('a tree that is not there, or not any more, is told; the copy stays', async () => {
-  const { mirror, source, read } = await makeMirror({ a: '1' })
-  await mirror.pass()
-  await rename(source, `${source}.away`)
-  await expect(mirror.pass()).rejects.toThrow('The working tree is not there yet')
-  expect(await read('a')).toBe('1')
-  await rename(`${source}.away`, source)
-  expect(await mirror.pass()).toMatchObject({ changed: [], removed: [] })
-})
-
-test('names that are no UTF-8 are left out', async () => {
-  const { mirror, source, target } = await makeMirror({ a: '1' })
-  const place = Buffer.concat([Buffer.from(`${source}/b`), Buffer.from([0xff])])
-  await (await open(place, 'w')).close()
-  const { leftOut } = await mirror.pass()
-  expect(leftOut).toEqual([expect.stringContaining('its name is no UTF-8')])
-  expect(Object.keys(await treeOf(target))).toEqual(['a'])
-})
-
-test('a directory that is swapped for a link while it is walked leads nowhere', async () => {
-  const { source } = await makeMirror({ 'src/a.txt': 'a' })
-  const outside = await makeDirectory()
-  await writeTree(outside, { 'a.txt': 'outside' })
-  // Asking the server for a file is the moment between reading a directory and looking at what is in it.
-  const { entries } = scanTree(source, { maxEntries: 10, maxBytes: 10, maxFileBytes: 10 }, () => {
-    execFileSync('sh', ['-c', 'mv src src.away && ln -s "$1" src', 'sh', outside], { cwd: source })
-    return true
-  })
-  const { ino } = await lstat(path.join(source, 'src.away/a.txt'))
-  expect(entries.get('src/a.txt')).toMatchObject({ kind: 'file', ino })
-})
-
-test('a file that is another one when it is copied is not copied', async () => {
-  const { mirror, source, target, options } = await makeMirror({ 'src/a.txt': 'a' })
-  const outside = await makeDirectory()
-  await writeTree(outside, { 'a.txt': 'outside' })
-  await mirror.pass()
-  const scan = scanTree(source, { maxEntries: 10, maxBytes: 10, maxFileBytes: 10 }, () => false)
-  const seen = scan.entries.get('src/a.txt')
-  if (seen?.kind !== 'file') throw new Error('Not seen')
-  await rename(path.join(source, 'src'), path.join(source, 'away'))
-  await symlink(outside, path.join(source, 'src'))
-  const { copyFile } = await import('../../../container-images/preview/src/mirror/copy.ts')
-  const place = path.join(target, 'src/a.txt')
-  expect(await copyFile(path.join(source, 'src/a.txt'), seen, place, options.staging)).toEqual({ result: 'again' })
-  expect(await readFile(place, 'utf8')).toBe('a')
-  expect(await readdir(options.staging)).toEqual([])
 })
 
 test('5,000 files: a pass without changes costs a fraction of the pause after it', async () => {
