@@ -351,7 +351,7 @@ describe('a full disk', () => {
   const mounted = () => {
     try {
       mkdirSync(team.root, { recursive: true })
-      execFileSync('mount', ['-t', 'tmpfs', '-o', 'size=3m', 'tmpfs', team.root], { stdio: 'ignore' })
+      execFileSync('sh', ['-c', `mount -t tmpfs -o size=3m tmpfs '${team.root}'`], { stdio: 'ignore' })
       return true
     } catch {
       return false
@@ -380,7 +380,7 @@ describe('a full disk', () => {
       expect(git(repository(), 'fsck', '--no-dangling', '--no-progress')).toBe('')
       await sync.finish(deadline())
     } finally {
-      execFileSync('umount', ['--lazy', team.root])
+      execFileSync('sh', ['-c', `umount --lazy '${team.root}'`])
     }
   })
 })
