@@ -14,6 +14,12 @@ export function isBranchName(name: string): boolean {
   return name.split('/').every((part) => !part.startsWith('.') && !part.endsWith('.lock'))
 }
 
+/** A branch of the remote beside which this name cannot be: one is the other's folder. */
+export function findClash(name: string, branches: Iterable<string>): string | undefined {
+  for (const other of branches) if (other.startsWith(`${name}/`) || name.startsWith(`${other}/`)) return other
+  return undefined
+}
+
 export const isRescue = (name: string): boolean => name.startsWith(`${OWN}rescue/`)
 
 /** `covibes/rescue/20250131T120000Z-1a2b3c4d` */

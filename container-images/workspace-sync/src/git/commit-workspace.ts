@@ -8,6 +8,7 @@ import type { Engine } from './engine.ts'
 import { AUTHORS_MS, LOCK_PATIENCE_MS, MAX_SNAPSHOT_ATTEMPTS } from './limits.ts'
 import { type BytePath, diffTrees, type Entry, isAncestor, shownPath, treeOf, writeCommit } from './objects.ts'
 import { deletedBetween, gitlinksOf, rebuildIndex, type Snapshot, takeSnapshot } from './snapshot.ts'
+import { ofBranch } from './state.ts'
 import { chooseTarget, moveTo, type Target } from './target.ts'
 import type { Author } from './types.ts'
 
@@ -108,7 +109,7 @@ function withChanges(
 /** Whether the line needs nothing of the agents' tip: it has it, or it went elsewhere. */
 async function isContained(engine: Engine, tip: string): Promise<boolean> {
   const { known, state, git } = engine
-  if (known.containedTip === tip || state.handled[state.branch] === tip) return true
+  if (known.containedTip === tip || ofBranch(state.handled, state.branch) === tip) return true
   if (!(await isAncestor(git, tip, state.line))) return false
   known.containedTip = tip
   return true
@@ -157,7 +158,7 @@ async function commit(engine: Engine, snapshot: Snapshot, tip: string | undefine
 async function isAllFromRemote(engine: Engine, tree: string): Promise<boolean> {
   const { git, state } = engine
   if (state.detached || engine.known.wholly) return false
-  const tip = `refs/remotes/origin/${state.renamed[state.branch] ?? state.branch}`
+  const tip = `refs/remotes/origin/${ofBranch(state.renamed, state.branch) ?? state.branch}`
   if ((await git.run(['rev-parse', '--verify', '--quiet', tip], { codes: [0, 1] })).code !== 0) return false
   const foreign = new Set((await diffTrees(git, tip, tree)).map((change) => change.path))
   return (await diffTrees(git, state.line, tree)).every((change) => !foreign.has(change.path))

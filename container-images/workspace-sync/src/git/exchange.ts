@@ -1,14 +1,15 @@
 /** The second half of a round: fetch, decide what each branch becomes, push; again when the remote has moved meanwhile. */
 
 import { tooLargeIn } from './agents-import.ts'
-import { isBranchName, isRescue, rescueName } from './branches.ts'
+import { findClash, isBranchName, isRescue, rescueName } from './branches.ts'
 import type { Committed } from './commit-workspace.ts'
 import { type Engine, remoteTips, rescue } from './engine.ts'
 import { type Integrated, integrate } from './integrate.ts'
 import { MAX_AGENT_BRANCHES, MAX_PUSH_ATTEMPTS } from './limits.ts'
 import { mergeCommits } from './merge.ts'
-import { isAncestor, isAtRemote, writeCommit } from './objects.ts'
+import { isAncestor, isAtRemote, isOnBranch, writeCommit } from './objects.ts'
 import { askDefaultBranch, fetchRemote, type PushOutcome, pushCommits } from './remote.ts'
+import { ofBranch } from './state.ts'
 import { type RemoteRepository, SyncProblem } from './types.ts'
 
 export type Exchanged = {
@@ -36,6 +37,7 @@ export async function exchange(engine: Engine, committed: Committed, remote: Rem
       if (engine.state.detached) await rescueDetached(engine)
       else integrated = await integrate(engine, branch, tips.get(branch), tips)
       tip = tips.get(branch)
+      await avoidClash(engine, branch, integrated, tips, refused)
       const pushes = await collectPushes(engine, { branch, integrated, tips, refused })
       if (pushes.size === 0) break
       const outcomes = await pushCommits(engine.git, remote, pushes)
@@ -60,13 +62,13 @@ async function queueAgentBranches(engine: Engine, { imported }: Committed): Prom
   const pending = [...state.pending]
   let looked = 0
   for (const [name, tip] of imported.branches) {
-    const before = state.handled[name]
+    const before = ofBranch(state.handled, name)
     if (before !== undefined) handled[name] = before
     const isOwn = name === state.branch && !state.detached
     if (before === tip || isOwn || looked >= MAX_AGENT_BRANCHES) continue
     looked++
     handled[name] = tip
-    if (await isAtRemote(engine.git, tip)) continue
+    if (await isOnBranch(engine.git, tip)) continue
     if ((await tooLargeIn(engine, tip)) === undefined) pending.push({ branch: name, commit: tip })
   }
   const same = (a: object, b: object) => JSON.stringify(a) === JSON.stringify(b)
@@ -84,13 +86,13 @@ async function nameAtRemote(
   tips: ReadonlyMap<string, string>,
 ): Promise<string> {
   const { branch, defaultBranch, renamed, seen } = engine.state
-  const followed = renamed[branch]
+  const followed = ofBranch(renamed, branch)
   if (tips.has(branch)) {
     if (followed !== undefined) await engine.change({ renamed: { ...renamed, [branch]: branch } })
     return branch
   }
   if (followed !== undefined && tips.has(followed)) return followed
-  if (branch !== defaultBranch || seen[branch] === undefined || tips.size === 0) return followed ?? branch
+  if (branch !== defaultBranch || ofBranch(seen, branch) === undefined || tips.size === 0) return followed ?? branch
   const head = await askDefaultBranch(engine.git, remote)
   if (head.branch === undefined || head.branch === branch || !tips.has(head.branch)) return branch
   await engine.change({ renamed: { ...renamed, [branch]: head.branch } })
@@ -138,6 +140,20 @@ async function collectPushes(
   return pushes
 }
 
+/** The branch cannot be made at the remote, because of another one's name. */
+async function avoidClash(
+  engine: Engine,
+  branch: string,
+  { push }: Integrated,
+  tips: ReadonlyMap<string, string>,
+  refused: Map<string, string>,
+): Promise<void> {
+  const clash = push === undefined || tips.has(branch) ? undefined : findClash(branch, tips.keys())
+  if (push === undefined || clash === undefined || engine.state.detached) return
+  refused.set(branch, `it has a branch ${clash}`)
+  await insteadOf(engine, branch, push, tips)
+}
+
 type Waiting = { readonly branch: string; readonly commit: string }
 
 /** What to push for a commit of a branch that the working tree is not on; undefined when nothing is left to do or a rescue branch does it. */
@@ -149,8 +165,8 @@ async function bringOther(
   const { git, zero } = engine
   const drop = () => engine.change({ pending: engine.state.pending.filter((other) => other !== one) })
   const tip = tips.get(one.branch)
-  if (await isAtRemote(git, one.commit)) return void (await drop())
-  if (!isBranchName(one.branch)) {
+  if (await isOnBranch(git, one.commit)) return void (await drop())
+  if (!isBranchName(one.branch) || findClash(one.branch, tips.keys()) !== undefined) {
     await rescue(engine, one.commit, tips)
     return void (await drop())
   }
@@ -214,7 +230,7 @@ async function insteadOf(
   tips: ReadonlyMap<string, string>,
 ): Promise<boolean> {
   const { state, git } = engine
-  const before = state.refused[branch]
+  const before = ofBranch(state.refused, branch)
   const there = before === undefined ? undefined : tips.get(before)
   const goesOn = there !== undefined && (await isAncestor(git, there, commit))
   const name = before !== undefined && goesOn ? before : rescueName(engine.now(), commit)

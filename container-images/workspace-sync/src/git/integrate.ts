@@ -1,7 +1,8 @@
 /** What becomes of a branch when both sides have moved on. Decides and writes objects; pushes and applies nothing. */
 import { type Engine, rescue } from './engine.ts'
 import { mergeCommits, mergeTrees } from './merge.ts'
-import { type BytePath, countApart, isAncestor, isAtRemote, shownPath, treeOf, writeCommit } from './objects.ts'
+import { type BytePath, countApart, isAncestor, isOnBranch, shownPath, treeOf, writeCommit } from './objects.ts'
+import { ofBranch } from './state.ts'
 
 export type Integrated = {
   /** What the working tree's line is to become. */
@@ -22,7 +23,7 @@ export async function integrate(
   const { git, state } = engine
   const { line } = state
   if (tip === undefined) return { line, push: (await isWorthABranch(engine)) ? line : undefined }
-  const seen = state.seen[branch]
+  const seen = ofBranch(state.seen, branch)
   if (seen !== undefined && !(await isAncestor(git, seen, tip)))
     return followForced(engine, { branch, tip, seen, tips })
   const apart = await countApart(git, line, tip)
@@ -44,7 +45,7 @@ export async function integrate(
 
 /** A branch that the remote has not, or no longer: made when it has something that is on no other. */
 async function isWorthABranch(engine: Engine): Promise<boolean> {
-  return !(await isOnlyTheBeginning(engine)) && !(await isAtRemote(engine.git, engine.state.line))
+  return !(await isOnlyTheBeginning(engine)) && !(await isOnBranch(engine.git, engine.state.line))
 }
 
 /** The empty commit that an empty workspace begins with. */

@@ -13,7 +13,7 @@ export const MAX_ERROR_BYTES = 64 * 1024
 export const LOCAL_MS = 5 * 60_000
 
 /** A fetch or push that moves what a round has made. */
-export const REMOTE_MS = 2 * 60_000
+export const REMOTE_MS = 5 * 60_000
 
 /** The first fetch. */
 export const CLONE_MS = 15 * 60_000

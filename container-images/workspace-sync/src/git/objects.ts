@@ -173,6 +173,12 @@ export async function isAtRemote(git: Git, commit: string): Promise<boolean> {
   return (await git.text(['rev-list', '--max-count=1', commit, '--not', '--remotes=origin'])) === ''
 }
 
+/** Whether a branch of the remote has it that is no rescue branch. */
+export async function isOnBranch(git: Git, commit: string): Promise<boolean> {
+  const branches = ['--exclude=refs/remotes/origin/covibes/rescue/*', '--glob=refs/remotes/origin/*']
+  return (await git.text(['rev-list', '--max-count=1', commit, '--not', ...branches])) === ''
+}
+
 /** Names and commits of refs below `prefix`, which is taken off. */
 export async function listRefs(git: Git, prefix: string): Promise<Map<string, string>> {
   const output = await git.text(['for-each-ref', '--format=%(objectname) %(refname)', prefix])

@@ -146,7 +146,10 @@ export async function repackIfNeeded(git: Git): Promise<void> {
   else if (value('count') > 2000) await git.run(['repack', '-d', '-q', '-l'], { timeoutMs: LOCAL_MS })
 }
 
+/** What an NFS client makes of a file that is removed while it is open. */
+const NFS_LEFTOVERS = '.nfs[0-9a-f][0-9a-f][0-9a-f][0-9a-f][0-9a-f][0-9a-f][0-9a-f][0-9a-f]*\n'
+
 /** Patterns that agents keep in their own repository: what they do not want to commit, we do not commit either. */
 export async function writeExcludes(git: Git, patterns: Buffer): Promise<void> {
-  await writeFile(path.join(git.gitDir, 'info/exclude'), patterns)
+  await writeFile(path.join(git.gitDir, 'info/exclude'), Buffer.concat([Buffer.from(NFS_LEFTOVERS), patterns]))
 }

@@ -6,7 +6,7 @@ import { createEngine, type Engine, remoteTips, rescue } from './engine.ts'
 import { makeRepository, type Preparing } from './make-repository.ts'
 import { emptyCommit, hasObject, isAncestor, isAtRemote } from './objects.ts'
 import { GitError } from './run-git.ts'
-import type { State } from './state.ts'
+import { ofBranch, type State } from './state.ts'
 import { inWorkingTree } from './working-tree.ts'
 
 /**
@@ -24,7 +24,7 @@ export async function recover(preparing: Preparing, before: State, broken: strin
   await inWorkingTree(layout, async (tree) => {
     const fromAgents = await baseFromAgents(engine, tree)
     if (await hasObject(git, state.line)) return
-    const seen = state.seen[state.branch]
+    const seen = ofBranch(state.seen, state.branch)
     if (fromAgents?.branch === state.branch) await engine.change(fromAgents)
     // Older than the line, but the line's changes are in the working tree.
     else if (seen !== undefined && (await hasObject(git, seen))) await engine.change({ line: seen })

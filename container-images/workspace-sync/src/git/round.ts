@@ -8,6 +8,7 @@ import type { Engine } from './engine.ts'
 import { type Exchanged, exchange } from './exchange.ts'
 import { keepLateWrites } from './late-writes.ts'
 import { isAtRemote, treeOf } from './objects.ts'
+import { ofBranch } from './state.ts'
 
 export type RoundOutcome = {
   /** Why not everything is at the remote. */
@@ -40,7 +41,7 @@ async function follow(
 ): Promise<boolean> {
   const { git, layout, zero, state } = engine
   const seen = remote && !state.detached ? { seen: { ...state.seen, [remote.branch]: remote.tip } } : {}
-  const isSeen = remote === undefined || state.seen[remote.branch] === remote.tip
+  const isSeen = remote === undefined || ofBranch(state.seen, remote.branch) === remote.tip
   if (line === state.line && isSeen) return true
   if (line !== state.line) {
     // The remote took its time: an agent may have switched to another branch since.

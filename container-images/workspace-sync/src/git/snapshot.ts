@@ -53,7 +53,7 @@ export type SnapshotInput = {
 
 /** Makes the index anew for a commit. The next look at the working tree reads every file once. */
 export async function rebuildIndex(git: Git, layout: Layout, commit: string): Promise<void> {
-  const fresh = `${layout.index}.fresh`
+  const fresh = path.join(layout.scratch, 'fresh-index')
   await rm(fresh, { force: true })
   await git.run(['read-tree', commit], { index: fresh })
   const gitlinks = await gitlinksOf(git, commit)
@@ -196,7 +196,7 @@ async function writeTree({ git, layout, gitlinks, zero }: SnapshotInput): Promis
     taken.add(one)
     for (let slash = one.indexOf('/'); slash !== -1; slash = one.indexOf('/', slash + 1)) taken.add(one.slice(0, slash))
   }
-  const index = `${layout.index}.gitlinks`
+  const index = path.join(layout.scratch, 'index-with-submodules')
   await copyFile(layout.index, index)
   try {
     const kept = [...gitlinks].filter(([one]) => !taken.has(one))

@@ -41,6 +41,10 @@ const StateSchema = z.object({
 })
 export type State = z.infer<typeof StateSchema>
 
+/** What a record of the state says of a branch: one may be called `constructor`. */
+export const ofBranch = (record: Readonly<Record<string, string>>, branch: string): string | undefined =>
+  Object.hasOwn(record, branch) ? record[branch] : undefined
+
 export function newState(url: string | null, branch: string, line: string): State {
   return {
     version: 1,

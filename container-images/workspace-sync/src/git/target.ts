@@ -3,7 +3,7 @@ import type { AgentsHead } from './agents-head.ts'
 import type { Imported } from './agents-import.ts'
 import { isBranchName } from './branches.ts'
 import { type Engine, isWithAgents } from './engine.ts'
-import { emptyCommit, hasObject, isAtRemote } from './objects.ts'
+import { emptyCommit, hasObject, isOnBranch } from './objects.ts'
 import type { State } from './state.ts'
 
 export type Target = {
@@ -64,7 +64,7 @@ export async function moveTo(
   const left = { branch: state.branch, commit: state.line }
   const isElsewhere =
     state.detached !== undefined ||
-    (await isAtRemote(engine.git, state.line)) ||
+    (await isOnBranch(engine.git, state.line)) ||
     (!engine.options.repository && (await isWithAgents(engine, state.line)))
   if (!isElsewhere) part.pending = [...state.pending, left]
   await engine.change(part)

@@ -4,6 +4,7 @@ import path from 'node:path'
 import { type Engine, remoteTips } from './engine.ts'
 import { indexInfo, toBytes } from './objects.ts'
 import { gitlinksOf, removeFromIndex } from './snapshot.ts'
+import { ofBranch } from './state.ts'
 import { moveTo } from './target.ts'
 import { showWorkingTree } from './working-tree.ts'
 
@@ -43,7 +44,7 @@ export async function makeWorkspace(engine: Engine): Promise<void> {
 /** The working tree is gone, and with it the reason not to be on a branch. */
 async function backOnBranch(engine: Engine): Promise<void> {
   const { branch, line } = engine.state
-  const tip = (await remoteTips(engine)).get(engine.state.renamed[branch] ?? branch)
+  const tip = (await remoteTips(engine)).get(ofBranch(engine.state.renamed, branch) ?? branch)
   await moveTo(engine, { branch, line: tip ?? line, detached: undefined })
 }
 

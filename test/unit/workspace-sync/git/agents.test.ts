@@ -145,6 +145,41 @@ describe('other branches', () => {
     expect(team.rescues().map((rescue) => team.atRemote('x.txt', rescue))).toEqual(['x\n'])
   })
 
+  it.each(['constructor', '__proto__', 'toString', 'a/b/c', 'ünï-cödé', 'x@y', '0'])(
+    'may be called %s',
+    async (name) => {
+      for (const text of ['one\n', 'two\n']) {
+        team.agent('switch', '--quiet', ...(text === 'one\n' ? ['-c'] : []), name)
+        write(team.workspace, { 'x.txt': text })
+        await sync.round()
+        expect(team.atRemote('x.txt', `refs/heads/${name}`)).toBe(text)
+        team.agent('switch', '--quiet', 'main')
+        await sync.round()
+        expect(team.report.state).toBe('synced')
+      }
+      expect(team.rescues()).toEqual([])
+    },
+  )
+
+  it('goes to a rescue branch when its name cannot stand beside one of the remote', async () => {
+    git(team.remote, 'branch', 'feature/one', 'main')
+    team.agent('switch', '--quiet', '-c', 'feature')
+    write(team.workspace, { 'x.txt': 'x\n' })
+    await sync.round()
+    expect(team.report).toMatchObject({
+      state: 'unpushed',
+      detail: 'The remote does not take feature: it has a branch feature/one',
+    })
+    expect(team.rescues().map((name) => team.atRemote('x.txt', name))).toEqual(['x\n'])
+    write(team.workspace, { 'x.txt': 'y\n' })
+    await sync.round()
+    expect(team.rescues().map((name) => team.atRemote('x.txt', name))).toEqual(['y\n'])
+    git(team.remote, 'branch', '-D', 'feature/one')
+    await sync.round()
+    expect(team.report.state).toBe('synced')
+    expect(team.atRemote('x.txt', 'feature')).toBe('y\n')
+  })
+
   it('begins an orphan branch without the history of the others', async () => {
     team.agent('switch', '--quiet', '--orphan', 'pages')
     write(team.workspace, { 'index.html': 'page\n' })

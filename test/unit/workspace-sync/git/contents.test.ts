@@ -146,6 +146,7 @@ describe('what is left out', () => {
       'secret.env': 'KEY=1\n',
       'build/x.o': 'x',
       'local.notes': 'x',
+      '.nfs00000000001a2b3c00000001': 'x',
       'sub/.gitignore': '*.tmp\n',
       'sub/a.tmp': 'x',
     })
