@@ -79,7 +79,7 @@ export default {
     ),
     forbid(
       'gateway-sees-previews',
-      'The preview gateway runs no one else\'s code: it checks the signatures that the control plane makes, with the same code.',
+      "The preview gateway runs no one else's code: it checks the signatures that the control plane makes, with the same code.",
       { path: '^container-images/preview-gateway/src/' },
       ownExcept('container-images', 'shared/contracts', 'shared/domain/previews'),
     ),

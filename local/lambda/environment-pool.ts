@@ -53,7 +53,7 @@ interface Waiter {
  * Milliseconds to wait for an environment that runs before another is started: a start takes some 300 ms of a core, and code
  * that is new runs several times slower than code that has run a hundred times.
  */
-const PATIENCE_MS = 50
+const PATIENCE_MS = 100
 
 /**
  * The execution environments of one function. The one used last is used first, so that the others can be reaped. An invocation
