@@ -156,6 +156,8 @@ export class Agent implements ContainerProgram {
         break
       case 'authors':
       case 'request':
+      case 'sync-now':
+      case 'preview-branches':
         this.#log('WARN', 'The control plane sent an order of workspace sync', { type: order.type })
         break
     }

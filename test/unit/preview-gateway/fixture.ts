@@ -160,7 +160,6 @@ export async function startFixture(options: Partial<GatewayOptions> & { taskPort
 
   return { gateway, directory, log, label, preview, host, ask, ticket, entrance, member }
 }
-export type Fixture = Awaited<ReturnType<typeof startFixture>>
 
 /** Writes `text` to the gateway and resolves with everything it answers until it closes the connection. */
 export function raw(port: number, text: string | readonly string[]): Promise<string> {

@@ -185,7 +185,7 @@ function finished(child: ChildProcess, command: string, options: GitOptions, lim
       cleanUp()
       fail(`git could not be started: ${error.message}`)
     })
-    child.on('close', async (code) => {
+    const closed = async (code: number | null) => {
       cleanUp()
       const text = withoutSecrets(errors, options.env)
       const unwritten = await writing.then(
@@ -199,7 +199,8 @@ function finished(child: ChildProcess, command: string, options: GitOptions, lim
         else resolve({ code, stdout: Buffer.concat(output, outputBytes), stderr: text })
       } else if (NO_SPACE.test(text)) reject(new GitError('There is no space left for the workspace', 'failed', text))
       else fail(`git ${command}: ${shownReason(text) || `ended with ${code}`}`, text)
-    })
+    }
+    child.on('close', (code) => void closed(code))
     // Its early end shows in its exit code.
     stdin.on('error', () => {})
     writing = write(stdin, options.input).catch((error: Error) => {

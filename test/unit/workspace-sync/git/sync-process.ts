@@ -22,7 +22,7 @@ const sync = createWorkspaceSync({
   signal: new AbortController().signal,
 })
 
-process.on('message', async (order: SyncOrder) => {
+async function obey(order: SyncOrder): Promise<void> {
   let error: string | undefined
   try {
     if (order === 'finish') await sync.finish(new Date(Date.now() + 20_000))
@@ -31,5 +31,6 @@ process.on('message', async (order: SyncOrder) => {
     error = (reason as Error).message
   }
   process.send?.({ done: order, report, ...(error === undefined ? {} : { error }) } satisfies SyncAnswer)
-})
+}
+process.on('message', (order: SyncOrder) => void obey(order))
 process.on('disconnect', () => process.exit(0))
