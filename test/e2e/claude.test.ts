@@ -1,10 +1,11 @@
 /** The real `claude` CLI against the scripted model, its terminal seen by three unmodified Socket.IO clients. */
-import { existsSync, globSync, readFileSync } from 'node:fs'
+import { existsSync, readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { afterAll, beforeAll, expect, it } from 'vitest'
 import { createScriptedModel } from '../../local/scripted-model/server.ts'
 import { MODEL_PORT } from '../support/global-setup.ts'
 import { type Product, startProduct } from '../support/product.ts'
+import { workspaceOf } from '../support/workspaces.ts'
 
 let product: Product
 let model: Awaited<ReturnType<typeof createScriptedModel>>
@@ -17,7 +18,7 @@ afterAll(async () => {
   await model.close()
 })
 
-const workspaceFiles = (name: string) => globSync(join(product.stateDir, 'tasks', '*', 'volumes', '*', name))
+const inWorkspace = (teamId: string, name: string) => join(workspaceOf(product, teamId), name)
 
 it('writes a file; polling, upgraded and late viewers see the same bytes', { timeout: 120_000 }, async () => {
   const owner = await product.member()
@@ -31,9 +32,8 @@ it('writes a file; polling, upgraded and late viewers see the same bytes', { tim
   await Promise.all([polling.ended(agent.id, 90_000), upgraded.ended(agent.id, 90_000)])
   expect(await owner.agent(agent.id)).toMatchObject({ status: 'completed', exitCode: 0, method: 'docker' })
 
-  const [file] = workspaceFiles('hello.txt')
-  expect(file && readFileSync(file, 'utf8').trim()).toBe('hello from claude')
-  expect(existsSync(join(file as string, '..', '.git'))).toBe(true)
+  expect(readFileSync(inWorkspace(owner.teamId, 'hello.txt'), 'utf8').trim()).toBe('hello from claude')
+  expect(existsSync(inWorkspace(owner.teamId, '.git'))).toBe(true)
 
   const late = await colleague.socket()
   await late.connectTerminal(agent.id)
@@ -69,8 +69,8 @@ it('interactive: what the owner types reaches the CLI, what others type does not
   mine.type(agent.id, 'write typed.txt')
   await mine.seen(agent.id, 'typed.txt', 30_000)
   mine.type(agent.id, '\r')
-  await mine.until(() => workspaceFiles('typed.txt').length === 1, 'typed.txt in the workspace', 60_000)
-  expect(workspaceFiles('stolen.txt')).toEqual([])
+  await mine.until(() => existsSync(inWorkspace(owner.teamId, 'typed.txt')), 'typed.txt in the workspace', 60_000)
+  expect(existsSync(inWorkspace(owner.teamId, 'stolen.txt'))).toBe(false)
   await owner.call('POST', `/api/agents/${agent.id}/stop`)
   expect(await mine.ended(agent.id, 40_000)).toMatchObject({ status: 'killed', message: 'stopped on request' })
 })

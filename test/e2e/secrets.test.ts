@@ -39,7 +39,8 @@ it('holds no secret in events, dead letters, logs and overrides', { timeout: 120
     ...product.logs.map(({ source, line }) => ({ where: `log of ${source}`, text: line })),
   ]
   expect(places.filter(({ where }) => where === 'event').length).toBeGreaterThan(5)
-  expect(places.filter(({ where }) => where === 'ecs RunTask')).toHaveLength(2)
+  // Two agents and the team's workspace sync.
+  expect(places.filter(({ where }) => where === 'ecs RunTask')).toHaveLength(3)
   for (const secret of [JWT_SECRET, MODEL_KEY, member.token])
     for (const { where, text } of places) expect(text.includes(secret), `${where}: ${text.slice(0, 300)}`).toBe(false)
 

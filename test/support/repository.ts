@@ -21,7 +21,7 @@ export class Repository {
   }
 
   /** With one commit on `main`. `credential`: what it must be shown, `user:token`. */
-  static async start(files: Record<string, string> = { 'README.md': '# Team\n' }, credential?: string) {
+  static async start(files: Record<string, string | Uint8Array> = { 'README.md': '# Team\n' }, credential?: string) {
     const root = mkdtempSync(join(tmpdir(), 'covibes-git-'))
     const server = await GitServer.start({ root, ...(credential === undefined ? {} : { credential }) })
     server.create('team')
@@ -39,7 +39,7 @@ export class Repository {
   }
 
   /** A human's commit on `main`, made in a clone and pushed. */
-  push(files: Record<string, string>, message: string): void {
+  push(files: Record<string, string | Uint8Array>, message: string): void {
     const clone = mkdtempSync(join(this.#root, 'clone-'))
     const git = (...args: string[]) => execFileSync('git', ['-C', clone, ...IDENTITY, ...args], { stdio: 'pipe' })
     git('clone', '--quiet', this.#directory, '.')
