@@ -47,7 +47,7 @@ describe("a team's environment", () => {
       status: 200,
       body: {
         success: true,
-        containers: ['claude-agent', 'workspace-sync'],
+        containers: ['claude-agent', 'preview', 'workspace-sync'],
         environment: { teamId, status: 'active', repositoryUrl: repository.url },
       },
     })

@@ -1,4 +1,4 @@
-/** The integration guide's own tests ("Testing Strategy"), against the started product. `preview` joins with the previews. */
+/** The integration guide's own tests ("Testing Strategy"), against the started product. */
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { type Product, startProduct, type TestMember } from '../support/product.ts'
 
@@ -29,6 +29,7 @@ describe('Docker Integration', () => {
 
     expect(result.success).toBe(true)
     expect(result.containers).toContain('claude-agent')
+    expect(result.containers).toContain('preview')
     expect(result.containers).toContain('workspace-sync')
   })
 
