@@ -182,8 +182,12 @@ describe('configuration that runs commands', () => {
     await rounds(1)
     expect(git(team.remote, 'log', '--format=%s', 'main')).toContain('by an agent')
     outsideIsUntouched()
-    // It would have run for somebody less careful.
-    expect(() => team.agent('status')).not.toThrow()
+    // It would have run for somebody less careful, whatever came of it.
+    try {
+      team.agent('status')
+    } catch {
+      // The planted command is no filter, which git may notice.
+    }
     expect(existsSync(canary)).toBe(true)
   })
 
