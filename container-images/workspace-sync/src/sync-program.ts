@@ -56,6 +56,9 @@ export class SyncProgram implements ContainerProgram {
   #stoppedAt: number | undefined
   #remote: RemoteAccess | undefined
   #rounds: Rounds | undefined
+  #engine: WorkspaceSync | undefined
+  /** Branches that have previews, as told last. */
+  #previews: readonly string[] = []
   #files: FilesServer | undefined
   #lastHealth: string | undefined
 
@@ -149,6 +152,7 @@ export class SyncProgram implements ContainerProgram {
   }
 
   #welcome(message: Welcome): void {
+    this.#setPreviews(message.previews ?? [])
     if (this.#phase === 'connecting' && this.#stoppedAt === undefined) {
       this.#log('INFO', 'The link is up', { purpose: message.purpose })
       const begun = message.purpose === 'erase' ? this.#erase() : this.#begin(message)
@@ -175,6 +179,9 @@ export class SyncProgram implements ContainerProgram {
       case 'sync-now':
         this.#rounds?.soon()
         break
+      case 'preview-branches':
+        this.#setPreviews(order.branches)
+        break
       case 'dismissed':
         this.#finish({ exitCode: EXIT.refused, reason: `Dismissed: ${order.reason}` }, false)
         break
@@ -185,6 +192,13 @@ export class SyncProgram implements ContainerProgram {
         this.#log('WARN', 'The control plane sent an order for an agent', { type: order.type })
         break
     }
+  }
+
+  #setPreviews(branches: readonly string[]): void {
+    if (String(branches) === String(this.#previews)) return
+    this.#previews = branches
+    this.#engine?.setPreviewBranches(branches)
+    this.#rounds?.soon()
   }
 
   #request(part: Extract<LinkOrder, { type: 'request' }>): void {
@@ -230,6 +244,8 @@ export class SyncProgram implements ContainerProgram {
       log: this.#log,
       signal: this.#abort.signal,
     })
+    engine.setPreviewBranches(this.#previews)
+    this.#engine = engine
     const rounds = new Rounds(engine, this.#timings, this.#log)
     const files = new TeamFiles({ root, branch: () => engine.branch(), written: () => rounds.soon() })
     await files.clear()

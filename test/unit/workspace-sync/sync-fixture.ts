@@ -44,6 +44,8 @@ export class FakeEngine implements WorkspaceSync {
   onRound: () => Promise<void> = async () => undefined
   onFinish: (deadline: Date) => Promise<void> = async () => undefined
   onBranch: string | undefined = 'trunk'
+  /** What branches it was told to keep for previews, newest last. */
+  readonly previews: (readonly string[])[] = []
 
   create = (options: WorkspaceSyncOptions): WorkspaceSync => {
     this.options = options
@@ -80,6 +82,10 @@ export class FakeEngine implements WorkspaceSync {
   #note(call: string): void {
     this.calls.push(call)
     for (const { count, resolve } of this.#waiting) if (this.calls.length >= count) resolve()
+  }
+
+  setPreviewBranches = (branches: readonly string[]): void => {
+    this.previews.push(branches)
   }
 
   branch = (): string | undefined => this.onBranch

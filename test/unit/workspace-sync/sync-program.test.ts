@@ -66,6 +66,21 @@ describe('workspace sync in its container program', () => {
     expect(await code).toBe(0)
   })
 
+  it('tells the engine which branches have previews, and does a round soon when they change', async () => {
+    plane = await FakeControlPlane.start({ sync: { previews: ['main'] } })
+    const { program, engine, code } = await startSync(plane.url, { timings: { roundEveryMs: 60_000, soonMs: 1 } })
+    await engine.called(2)
+    expect(engine.previews).toEqual([['main']])
+    plane.post({ type: 'preview-branches', branches: ['main', 'staging'] })
+    await engine.called(3)
+    expect(engine.previews.at(-1)).toEqual(['main', 'staging'])
+    plane.post({ type: 'preview-branches', branches: [] })
+    await engine.called(4)
+    expect(engine.previews.at(-1)).toEqual([])
+    program.stop()
+    expect(await code).toBe(0)
+  })
+
   it('tries to prepare again until it succeeds, and does no round before', async () => {
     plane = await FakeControlPlane.start({ sync: { repository: REPOSITORY } })
     const engine = new FakeEngine()

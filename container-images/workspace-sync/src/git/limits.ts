@@ -48,5 +48,8 @@ export const MAX_AGENT_BRANCHES = 200
 /** Rounds between two looks at whether sync's own repository wants repacking. */
 export const ROUNDS_BETWEEN_REPACKS = 50
 
+/** Rounds after which a preview's tree that should be as it was is compared with its branch again: an agent may have written to it. */
+export const ROUNDS_BETWEEN_PREVIEW_CHECKS = 20
+
 /** Loose objects and packs from which on it does. git's own numbers are 6700 and 50. */
 export const MAX_PACKS = 40

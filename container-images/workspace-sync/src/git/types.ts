@@ -47,6 +47,11 @@ export type WorkspaceSync = {
   readonly round: () => Promise<void>
   /** Cuts off a round that is waiting for the remote, then commits and pushes a last time, giving up at `deadline`. Nothing works afterwards. */
   readonly finish: (deadline: Date) => Promise<void>
+  /**
+   * These branches, and no others, have trees for previews from the next round on; ask for one soon. Before the first call, trees
+   * that are there stay as they are.
+   */
+  readonly setPreviewBranches: (branches: readonly string[]) => void
   /** The branch that the working tree is on, once it is known. Never a rescue branch. */
   readonly branch: () => string | undefined
 }

@@ -7,6 +7,7 @@ import { layoutOf } from './layout.ts'
 import { ROUNDS_BETWEEN_REPACKS, SINGLE_SYNC_SECONDS } from './limits.ts'
 import { removeLeftBehind, repackIfNeeded } from './own-repository.ts'
 import { prepareEngine } from './prepare.ts'
+import { PreviewTrees } from './preview-trees.ts'
 import { type RoundOutcome, runRound } from './round.ts'
 import { Git, GitError } from './run-git.ts'
 import { lockAgainstSecondSync } from './single-sync.ts'
@@ -21,6 +22,7 @@ export function createWorkspaceSync(options: WorkspaceSyncOptions): WorkspaceSyn
     prepare: () => syncing.prepare(),
     round: () => syncing.round(),
     finish: (deadline) => syncing.finish(deadline),
+    setPreviewBranches: (branches) => syncing.previews.setBranches(branches),
     branch: () => syncing.branch(),
   }
 }
@@ -34,6 +36,7 @@ const BROKEN_INDEX = /index file|bad index|bad signature|unordered stage|index u
 const TRUSTED_ROUNDS = 20
 
 class Syncing {
+  readonly previews = new PreviewTrees()
   readonly #options: WorkspaceSyncOptions
   readonly #layout: ReturnType<typeof layoutOf>
   /** Aborted to cut off what is waiting for the remote. */
@@ -124,6 +127,7 @@ class Syncing {
       }
       this.#rounds++
       if (this.#rounds % ROUNDS_BETWEEN_REPACKS === 0 && !last) await repackIfNeeded(engine.git)
+      if (!last) await this.previews.update(engine, outcome?.of !== undefined, this.#cut.signal)
       // An agent's git was at work: nothing was looked at, so there is nothing to say.
       if (outcome && !outcome.of) return
       this.#reportState(outcome?.of)
