@@ -9,6 +9,7 @@ import { Tickets } from '../load/fake-container.ts'
 import setup from '../support/global-setup.ts'
 import { startProduct } from '../support/product.ts'
 import { CostMeter } from './cost.ts'
+import { benchPreviewGateway, benchPreviewPhases } from './preview.ts'
 import { benchSpawn } from './spawn.ts'
 import { benchStatus, TaskEvents } from './status.ts'
 import { benchTerminal } from './terminal.ts'
@@ -17,7 +18,7 @@ import { benchTyping, type Jitter } from './typing.ts'
 const { quick, only } = parseArgs({
   options: { quick: { type: 'boolean', default: false }, only: { type: 'string' } },
 }).values
-const PARTS = ['spawn', 'typing', 'terminal', 'status']
+const PARTS = ['spawn', 'typing', 'terminal', 'status', 'preview']
 if (only !== undefined && !PARTS.includes(only)) throw new Error(`--only takes one of ${PARTS.join(', ')}`)
 const isWanted = (part: string): boolean => (only === undefined ? !(quick && part === 'status') : part === only)
 
@@ -42,6 +43,10 @@ try {
   if (isWanted('spawn')) await benchSpawn(product)
   if (isWanted('typing')) await benchTyping(product, { tickets, jitter })
   if (isWanted('terminal')) await benchTerminal(product, meter, quick ? [1, 10] : [1, 10, 50])
+  if (isWanted('preview')) {
+    await benchPreviewGateway()
+    await benchPreviewPhases(product)
+  }
   if (isWanted('status')) await benchStatus(product, { meter, taskEvents })
 } catch (error) {
   // Said before the product closes: with a thousand connections that takes its time.
