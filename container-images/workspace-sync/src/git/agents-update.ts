@@ -5,11 +5,11 @@
  */
 import { copyFile, link, lstat, mkdir, readdir, readFile, rename, rm, unlink, writeFile } from 'node:fs/promises'
 import path from 'node:path'
-import { readFileAndStats, readFileIfAny } from '../safe-files/read.ts'
+import { readFileAndStats } from '../safe-files/read.ts'
 import { inParent, type SafeDirectory, statPath } from '../safe-files/safe-directory.ts'
 import { isErrno, SafeFileError, toSafeFileError } from '../safe-files/safe-file-error.ts'
-import { writeFileAtomic } from '../safe-files/write.ts'
 import { hasOperation, inAgentsRepository, readAgentsHead, readBranch } from './agents-head.ts'
+import { copyObjects } from './agents-objects.ts'
 import type { Layout } from './layout.ts'
 import { STAGED_PATIENCE_MS } from './limits.ts'
 import { indexInfo, listEntries, treeOf } from './objects.ts'
@@ -25,8 +25,6 @@ export type AgentsUpdate = {
   /** Where the branch was when it was imported, and where it is to be. */
   readonly from: string
   readonly to: string
-  /** Name of the remote's branch that is at `to`, if one is. */
-  readonly remoteBranch: string | undefined
   readonly zero: string
   readonly now: Date
 }
@@ -55,7 +53,7 @@ async function updateIn(gitDir: SafeDirectory, update: AgentsUpdate): Promise<bo
   if (before === undefined) return false
   const index = await prepareIndex(update)
   if (index === undefined) return false
-  await copyObjects(gitDir, update)
+  await copyObjects(update, gitDir, [update.to], [from])
   await mkdir(layout.agentLocks, { recursive: true })
   const lockedIndex = path.join(layout.agentLocks, 'index')
   const lockedBranch = path.join(layout.agentLocks, 'branch')
@@ -70,7 +68,6 @@ async function updateIn(gitDir: SafeDirectory, update: AgentsUpdate): Promise<bo
   if (now === undefined || now !== before || (await readBranch(gitDir, branch)) !== from) return false
   await moveInto(gitDir, `refs/heads/${branch}.lock`, `refs/heads/${branch}`)
   await moveInto(gitDir, 'index.lock', 'index')
-  if (update.remoteBranch !== undefined) await writeTracking(gitDir, update, update.remoteBranch)
   return true
 }
 
@@ -129,25 +126,6 @@ async function prepareIndex({ git, layout, to, zero }: AgentsUpdate): Promise<st
   return tree === (await treeOf(git, to)) ? index : undefined
 }
 
-/** What `to` has and `from` has not, as one pack. */
-async function copyObjects(gitDir: SafeDirectory, { git, layout, from, to }: AgentsUpdate): Promise<void> {
-  const base = path.join(layout.scratch, 'pack')
-  await rm(base, { recursive: true, force: true })
-  await mkdir(base, { recursive: true })
-  await git.run(['pack-objects', '--revs', '--quiet', '--delta-base-offset', path.join(base, 'pack')], {
-    input: `${to}\n^${from}\n`,
-  })
-  const files = await readdir(base)
-  // The index last: a pack counts from when it has one.
-  for (const ending of ['.pack', '.idx']) {
-    const file = files.find((name) => name.endsWith(ending))
-    if (file === undefined) continue
-    const place = `objects/pack/${file}`
-    if (await statPath(gitDir, place)) continue
-    await inParent(gitDir, place, (parent, name) => rename(path.join(base, file), parent.at(name)))
-  }
-}
-
 /** A lock of git's is a file that is made, not replaced; ours is a second name of a file that we know again after a kill. */
 async function takeLock(gitDir: SafeDirectory, lock: string, file: string): Promise<boolean> {
   try {
@@ -194,16 +172,5 @@ async function inode(file: string): Promise<bigint | undefined> {
   } catch (error) {
     if (isErrno(error, 'ENOENT')) return undefined
     throw error
-  }
-}
-
-/** As a fetch by agents would; without it they cannot tell what the remote has, because they have no credential. */
-async function writeTracking(gitDir: SafeDirectory, { layout, to }: AgentsUpdate, remoteBranch: string): Promise<void> {
-  const ref = `refs/remotes/origin/${remoteBranch}`
-  if ((await readFileIfAny(gitDir, ref, 100))?.toString('latin1').trim() === to) return
-  try {
-    await writeFileAtomic(gitDir, ref, Buffer.from(`${to}\n`), { staging: layout.scratch })
-  } catch (error) {
-    if (!(error instanceof SafeFileError) || error.code === 'no-space') throw error
   }
 }

@@ -29,6 +29,7 @@ export async function exchange(engine: Engine, committed: Committed, remote: Rem
   let branch = engine.state.branch
   let problem: string | undefined
   let tip: string | undefined
+  let before: ReadonlyMap<string, string> = await remoteTips(engine)
   try {
     for (let attempt = 1; ; attempt++) {
       await fetchRemote(engine.git, remote)
@@ -37,6 +38,8 @@ export async function exchange(engine: Engine, committed: Committed, remote: Rem
       if (engine.state.detached) await rescueDetached(engine)
       else integrated = await integrate(engine, branch, tips.get(branch), tips)
       tip = tips.get(branch)
+      await keepRewritten(engine, [branch, engine.state.defaultBranch], before, tips)
+      before = tips
       await avoidClash(engine, branch, integrated, tips, refused)
       const pushes = await collectPushes(engine, { branch, integrated, tips, refused })
       if (pushes.size === 0) break
@@ -53,6 +56,38 @@ export async function exchange(engine: Engine, committed: Committed, remote: Rem
   }
   for (const [name, reason] of refused) problem ??= `The remote does not take ${name}: ${reason}`
   return { line: integrated.line, remote: tip === undefined ? undefined : { branch, tip }, problem }
+}
+
+/**
+ * Tips that were there and are on no branch of the remote any more go to rescue branches: of the branch that the working tree is on, and
+ * of the default branch. Others are rewritten and removed as a matter of course, after their merge for instance.
+ */
+async function keepRewritten(
+  engine: Engine,
+  branches: readonly string[],
+  before: ReadonlyMap<string, string>,
+  tips: ReadonlyMap<string, string>,
+): Promise<void> {
+  const { git, state } = engine
+  const fetched = { ...state.fetched }
+  for (const branch of new Set(branches)) {
+    const tip = tips.get(branch)
+    for (const old of new Set([ofBranch(state.fetched, branch), before.get(branch)])) {
+      if (old === undefined || old === tip || (await isAtRemote(git, old)) || (await isInRescue(engine, old))) continue
+      // The line is pushed, with all that it has.
+      if (branch === state.branch && tip === undefined && (await isAncestor(git, old, state.line))) continue
+      const name = await rescue(engine, old, tips)
+      engine.told.details.add(`The history of ${branch} was rewritten; what it was is on ${name}`)
+    }
+    if (tip === undefined) delete fetched[branch]
+    else fetched[branch] = tip
+  }
+  if (JSON.stringify(fetched) !== JSON.stringify(state.fetched)) await engine.change({ fetched })
+}
+
+async function isInRescue(engine: Engine, commit: string): Promise<boolean> {
+  for (const one of engine.state.rescue) if (await isAncestor(engine.git, commit, one.commit)) return true
+  return false
 }
 
 /** Agents' branches that the working tree is not on, when they have moved: to be brought to the remote under their own names. */

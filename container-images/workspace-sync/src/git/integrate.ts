@@ -92,20 +92,16 @@ type Forced = {
 }
 
 /**
- * The remote's history was rewritten. The old one goes to a rescue branch, with the line if that has more; the new one is followed, with
- * what the workspace has changed since the old tip on top. The old commits must not come back by a merge.
+ * The remote's history was rewritten. The line goes to a rescue branch, most often with all of the old history; the new one is followed,
+ * with what the workspace has changed since the old tip on top. The old commits must not come back by a merge.
  */
 async function followForced(engine: Engine, { branch, tip, seen, tips }: Forced): Promise<Integrated> {
   const { git, state, zero } = engine
   const { line } = state
   const containsOld = await isAncestor(git, seen, line)
-  const isBehind = await isAncestor(git, line, tip)
-  const names: string[] = []
-  if (!isBehind) names.push(await rescue(engine, line, tips))
-  // Most often the line has the old tip in it, and one branch is enough.
-  if (!containsOld) names.push(await rescue(engine, seen, tips))
-  engine.told.details.add(`The history of ${branch} was rewritten; what it was is on ${names.join(' and ')}`)
-  if (isBehind) return { line: tip, push: undefined }
+  if (await isAncestor(git, line, tip)) return { line: tip, push: undefined }
+  const name = await rescue(engine, line, tips)
+  engine.told.details.add(`The history of ${branch} was rewritten; what it was is on ${name}`)
   const old = await treeOf(git, seen)
   const ours = containsOld ? await treeOf(git, line) : (await mergeCommits(git, seen, line, zero)).tree
   if (ours === old) return { line: tip, push: undefined }
@@ -113,7 +109,7 @@ async function followForced(engine: Engine, { branch, tip, seen, tips }: Forced)
   if (merged.tree === (await treeOf(git, tip))) return { line: tip, push: undefined }
   const text = {
     subject: 'Bring in the workspace',
-    body: [`The remote's history was rewritten; the workspace's is on ${names.join(' and ')}.`],
+    body: [`The remote's history was rewritten; the workspace's is on ${name}.`],
   }
   const commit = await writeCommit(git, merged.tree, [tip], text, engine.now())
   return { line: commit, push: commit }

@@ -38,7 +38,8 @@ async function usableState({ layout, options }: Preparing): Promise<State | unde
   const state = await loadState(layout.state)
   if (state?.url === url) return state
   // The team's first repository, or none any more: what is here goes on. Two different ones have nothing to do with each other.
-  if (state && (state.url === null || url === null)) return { ...state, url, seen: {}, refused: {}, renamed: {} }
+  if (state && (state.url === null || url === null))
+    return { ...state, url, seen: {}, fetched: {}, refused: {}, renamed: {} }
   if (!existsSync(layout.repository)) return undefined
   const folder = path.dirname(await setAside(layout, layout.repository, options.clock.now()))
   await rm(layout.index, { force: true })

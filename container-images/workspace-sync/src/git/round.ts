@@ -1,10 +1,11 @@
 /** One round: commit, exchange with the remote, apply, bring the agents' repository up to date. */
 import type { SafeDirectory } from '../safe-files/safe-directory.ts'
 import { readAgentsHead } from './agents-head.ts'
+import { tellRemoteBranches } from './agents-tracking.ts'
 import { releaseAgentLocks, updateAgents } from './agents-update.ts'
 import { applyTree } from './apply.ts'
 import { type Committed, commitWorkspace, isAtWork } from './commit-workspace.ts'
-import type { Engine } from './engine.ts'
+import { type Engine, remoteTips } from './engine.ts'
 import { type Exchanged, exchange } from './exchange.ts'
 import { keepLateWrites } from './late-writes.ts'
 import { isAtRemote, treeOf } from './objects.ts'
@@ -28,7 +29,14 @@ export async function runRound(engine: Engine, tree: SafeDirectory, last: boolea
     : { line: engine.state.line, remote: undefined, problem: undefined }
   if (!repository) await keepWithoutRemote(engine)
   const isUpToDate = await follow(engine, tree, committed, exchanged)
-  if (isUpToDate) await tellAgents(engine, tree, committed, exchanged)
+  const isTold = isUpToDate && (await tellAgents(engine, tree, committed))
+  if (repository) {
+    const tip = committed.target.tip
+    await tellRemoteBranches(engine, tree, await remoteTips(engine), [
+      ...(isTold ? [engine.state.line] : []),
+      ...(tip === undefined ? [] : [tip]),
+    ])
+  }
   return { problem: exchanged.problem }
 }
 
@@ -58,30 +66,16 @@ async function follow(
   return true
 }
 
-async function tellAgents(
-  engine: Engine,
-  tree: SafeDirectory,
-  { imported, target }: Committed,
-  { remote }: Exchanged,
-): Promise<void> {
+/** Whether the agents' branch is where the line is. */
+async function tellAgents(engine: Engine, tree: SafeDirectory, { imported, target }: Committed): Promise<boolean> {
   const { git, layout, state, zero } = engine
-  const from = imported.branches.get(state.branch)
-  if (state.detached || target.tip === undefined || from !== target.tip) return
-  const remoteBranch = remote?.tip === state.line ? remote.branch : undefined
-  const done = await updateAgents({
-    git,
-    layout,
-    tree,
-    branch: state.branch,
-    from,
-    to: state.line,
-    remoteBranch,
-    zero,
-    now: engine.now(),
-  })
-  if (!done) return
-  engine.known.containedTip = state.line
-  await engine.change({ handled: { ...state.handled, [state.branch]: state.line } })
+  const { branch, line: to } = state
+  const from = imported.branches.get(branch)
+  if (state.detached || from === undefined || from !== target.tip) return false
+  if (!(await updateAgents({ git, layout, tree, branch, from, to, zero, now: engine.now() }))) return false
+  engine.known.containedTip = to
+  if (ofBranch(state.handled, branch) !== to) await engine.change({ handled: { ...state.handled, [branch]: to } })
+  return true
 }
 
 /** Without a remote, what would be pushed to rescue branches is kept under names of its own. */

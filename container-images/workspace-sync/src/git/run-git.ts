@@ -47,7 +47,7 @@ const ENVIRONMENT: Readonly<Record<string, string>> = {
 /** Milliseconds before a deadline that the remote does not get. */
 const RESERVED_MS = 10_000
 
-const NO_SPACE = /No space left on device|Disk quota exceeded|unable to write.*file system/i
+const NO_SPACE = /No space left on device|Disk quota exceeded|Out of diskspace/i
 
 /** What git said last that a person can use, without its prefixes. */
 function shownReason(stderr: string): string {
@@ -118,7 +118,8 @@ export class Git {
 
   /** Throws `GitError`, or `SyncProblem` when there was no time. */
   run(args: readonly string[], options: GitOptions = {}): Promise<GitResult> {
-    const budget = Math.min(options.timeoutMs ?? (options.remote ? REMOTE_MS : LOCAL_MS), this.#deadline - Date.now())
+    const deadline = options.remote ? this.#remoteDeadline : this.#deadline
+    const budget = Math.min(options.timeoutMs ?? (options.remote ? REMOTE_MS : LOCAL_MS), deadline - Date.now())
     const signals = options.remote ? [this.#ends, this.#cut] : [this.#ends]
     const state = options.remote ? 'unpushed' : 'failed'
     if (budget <= 0 || signals.some((signal) => signal.aborted))

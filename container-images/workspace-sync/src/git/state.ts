@@ -28,6 +28,8 @@ const StateSchema = z.object({
   renamed: z.record(z.string(), z.string()),
   /** The remote's tips that `line` has taken into account, by branch: a tip that does not descend from it was forced. */
   seen: z.record(z.string(), oid),
+  /** The remote's tips that were fetched last, of the branches whose history is kept when it is rewritten. */
+  fetched: z.record(z.string(), oid),
   /** Tips of agents' branches that need nothing more. */
   handled: z.record(z.string(), oid),
   /** Commits that are to be merged into branches the working tree is not on. */
@@ -55,6 +57,7 @@ export function newState(url: string | null, branch: string, line: string): Stat
     indexReady: false,
     renamed: {},
     seen: {},
+    fetched: {},
     handled: {},
     pending: [],
     rescue: [],

@@ -50,6 +50,7 @@ class Syncing {
   /** A git process may have been killed: what it left behind goes first. */
   #untidy = false
   #doubt = false
+  #badIndex = false
   #trustedUntil = 0
 
   constructor(options: WorkspaceSyncOptions) {
@@ -120,6 +121,8 @@ class Syncing {
       if (this.#doubt) await this.#lookAgain()
       if (this.#untidy) await this.#tidy()
       const engine = this.#engine
+      if (this.#badIndex) await engine.change({ indexReady: false })
+      this.#badIndex = false
       const outcome = await inWorkingTree(this.#layout, async (tree) => ({ of: await runRound(engine, tree, last) }))
       if (!outcome) {
         await makeWorkspace(engine)
@@ -160,19 +163,13 @@ class Syncing {
       stack: error instanceof SyncProblem ? undefined : (error as Error).stack,
     })
     if (error instanceof GitError && error.state === 'failed') {
-      if (BROKEN_INDEX.test(error.stderr)) this.#rebuildIndexNext()
+      if (BROKEN_INDEX.test(error.stderr)) this.#badIndex = true
       else if (BROKEN.test(error.stderr) && this.#rounds >= this.#trustedUntil) this.#doubt = true
     }
     if (error instanceof SyncProblem) return error
     if (isErrno(error, 'ENOSPC', 'EDQUOT') || (error instanceof SafeFileError && error.code === 'no-space'))
       return new SyncProblem('There is no space left for the workspace', 'failed', { cause: error })
     return new SyncProblem(`Workspace sync failed: ${(error as Error).message}`, 'failed', { cause: error })
-  }
-
-  #rebuildIndexNext(): void {
-    this.#engine?.change({ indexReady: false }).catch((error: Error) => {
-      this.#options.log('ERROR', 'The state could not be saved', { reason: error.message })
-    })
   }
 
   #reportState(outcome: RoundOutcome | undefined): void {

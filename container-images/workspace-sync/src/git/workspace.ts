@@ -2,7 +2,7 @@
 import { copyFile, mkdir, rename, rm } from 'node:fs/promises'
 import path from 'node:path'
 import { type Engine, remoteTips } from './engine.ts'
-import { indexInfo, toBytes } from './objects.ts'
+import { indexInfo, listRefs, toBytes } from './objects.ts'
 import { gitlinksOf, removeFromIndex } from './snapshot.ts'
 import { ofBranch } from './state.ts'
 import { moveTo } from './target.ts'
@@ -70,6 +70,7 @@ async function makeAgentsRepository(engine: Engine, gitDir: string): Promise<voi
     ],
     { env: { GIT_ALLOW_PROTOCOL: 'file' } },
   )
+  await rememberGiven(engine)
   if (!options.repository) return
   const settings = [
     ['remote.origin.url', options.repository.url],
@@ -78,4 +79,15 @@ async function makeAgentsRepository(engine: Engine, gitDir: string): Promise<voi
     [`branch.${state.branch}.merge`, `refs/heads/${state.branch}`],
   ] as const
   for (const [name, value] of settings) await agents.run(['config', '--file', path.join(gitDir, 'config'), name, value])
+}
+
+/** `tellRemoteBranches` tells what changes from here. */
+async function rememberGiven(engine: Engine): Promise<void> {
+  const { git } = engine
+  const before = [...(await listRefs(git, 'refs/given/')).keys()].map((branch) => `delete refs/given/${branch}\n`)
+  await git.run(['update-ref', '--stdin'], { input: before.join('') })
+  const tips = await remoteTips(engine)
+  await git.run(['update-ref', '--stdin'], {
+    input: [...tips].map(([branch, tip]) => `update refs/given/${branch} ${tip}\n`).join(''),
+  })
 }

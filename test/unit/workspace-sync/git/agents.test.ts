@@ -227,6 +227,39 @@ describe('other branches', () => {
   })
 })
 
+describe('what others have pushed', () => {
+  it('can be seen and checked out by agents, who have no credential', async () => {
+    git(team.human, 'switch', '--quiet', '-c', 'theirs')
+    write(team.human, { 'theirs.txt': 'theirs\n' })
+    team.commit('theirs')
+    await sync.round()
+    expect(team.agent('branch', '--remotes', '--format=%(refname:short)').split('\n')).toEqual([
+      'origin/main',
+      'origin/theirs',
+    ])
+    expect(team.agent('status', '--branch', '--porcelain')).toBe('## main...origin/main')
+    team.agent('switch', '--quiet', 'theirs')
+    expect(team.read('theirs.txt')).toBe('theirs\n')
+    await sync.round()
+    git(team.human, 'push', '--quiet', 'origin', ':theirs')
+    team.agent('switch', '--quiet', 'main')
+    await sync.round()
+    await sync.round()
+    expect(team.agent('branch', '--remotes', '--format=%(refname:short)')).toBe('origin/main')
+    expect(team.agent('fsck', '--no-dangling', '--no-progress')).toBe('')
+  })
+
+  it('comes with all its objects, also into a repository that agents have made anew', async () => {
+    rmSync(path.join(team.workspace, '.git'), { recursive: true })
+    team.agent('init', '--quiet', '--initial-branch=main')
+    write(team.human, { 'theirs.txt': 'theirs\n' })
+    team.commit('theirs')
+    await sync.round()
+    expect(team.agent('log', '--format=%s', 'origin/main')).toContain('theirs\nfirst')
+    expect(team.agent('fsck', '--no-dangling', '--no-progress')).toBe('')
+  })
+})
+
 describe('the index', () => {
   it('leaves what is staged to the agent that is about to commit it', async () => {
     write(team.workspace, { 'a.txt': 'staged\n' })

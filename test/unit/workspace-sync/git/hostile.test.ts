@@ -182,11 +182,11 @@ describe('configuration that runs commands', () => {
     await rounds(1)
     expect(git(team.remote, 'log', '--format=%s', 'main')).toContain('by an agent')
     outsideIsUntouched()
-    // It would have run for somebody less careful, whatever came of it.
+    // It would have run for somebody less careful.
     try {
       team.agent('status')
     } catch {
-      // The planted command is no filter, which git may notice.
+      // What it ran gave no sensible answer.
     }
     expect(existsSync(canary)).toBe(true)
   })

@@ -118,6 +118,35 @@ describe('its history is rewritten', () => {
     expect(team.rescues().map((name) => git(team.remote, 'rev-parse', name))).toEqual([old])
   })
 
+  it('keeps it also while the workspace is on another branch, and while the old one could not be brought in', async () => {
+    team.withRemote({ 'a.txt': 'one\n', '.gitignore': 'secret.env\n' })
+    const sync = await team.start()
+    const rewrite = (text: string) => {
+      write(team.human, { 'a.txt': text })
+      git(team.human, 'commit', '--quiet', '--all', '--amend', '-m', text)
+      git(team.human, 'push', '--quiet', '--force', 'origin', 'main')
+    }
+    // An ignored file is in the way, so that the line stays behind.
+    write(team.workspace, { 'secret.env': 'mine\n' })
+    write(team.human, { 'a.txt': 'two\n', 'secret.env': 'theirs\n' })
+    git(team.human, 'add', '--force', 'secret.env')
+    team.commit('two')
+    await sync.round()
+    rewrite('three\n')
+    await sync.round()
+    expect(team.rescues().map((name) => team.atRemote('a.txt', name))).toEqual(['two\n'])
+    team.agent('switch', '--quiet', '-c', 'feature')
+    rewrite('four\n')
+    await sync.round()
+    expect(
+      team
+        .rescues()
+        .map((name) => team.atRemote('a.txt', name))
+        .sort(),
+    ).toEqual(['three\n', 'two\n'])
+    expect(team.report.state).toBe('synced')
+  })
+
   it('keeps what could not be merged with the new one', async () => {
     team.withRemote({ 'a.txt': 'one\n' })
     const sync = await team.start()
