@@ -35,14 +35,21 @@ afterAll(async () => {
   for (const repository of repositories) await repository.close()
 })
 
-/** The files that a framework's generator makes. */
-function generated(generator: string, ...flags: string[]): Record<string, string | Uint8Array> {
+type Files = Record<string, string | Uint8Array>
+
+/** The files that a framework's generator makes with npm. */
+const generated = (generator: string, ...flags: string[]): Files =>
+  filesMadeBy([['npm', 'exec', '--yes', '--', generator, 'app', ...flags]])
+
+/** The files of the folder `app` that these commands make. */
+function filesMadeBy(commands: readonly (readonly [string, ...string[]])[]): Files {
   const root = mkdtempSync(join(tmpdir(), 'covibes-generated-'))
-  execFileSync('npm', ['exec', '--yes', '--', generator, 'app', ...flags], {
-    cwd: root,
-    env: { ...process.env, CI: '1', NEXT_TELEMETRY_DISABLED: '1' },
-    stdio: 'pipe',
-  })
+  for (const [program, ...args] of commands)
+    execFileSync(program, args, {
+      cwd: root,
+      env: { ...process.env, CI: '1', NEXT_TELEMETRY_DISABLED: '1' },
+      stdio: 'pipe',
+    })
   const app = join(root, 'app')
   const files = readdirSync(app, { recursive: true, withFileTypes: true })
     .filter((entry) => entry.isFile() && !/(^|\/)(\.git|node_modules)(\/|$)/.test(entry.parentPath))
@@ -52,7 +59,7 @@ function generated(generator: string, ...flags: string[]): Record<string, string
   return content
 }
 
-async function withRepository(files: Record<string, string | Uint8Array>): Promise<TestMember> {
+async function withRepository(files: Files): Promise<TestMember> {
   const repository = await Repository.start(files)
   repositories.push(repository)
   const member = await product.member()
@@ -178,3 +185,49 @@ it('Next.js: a changed file appears without a reload', async () => {
   await seen.waitForSelector('text=After the change', { timeout: HOT_MS })
   expect(await isSamePage(seen)).toBe(true)
 }, 400_000)
+
+const NODE = `require('node:http').createServer((_, response) => response.end('<h1>plain Node</h1>')).listen(process.env.PORT)\n`
+const FLASK =
+  "from flask import Flask\napp = Flask(__name__)\n@app.route('/')\ndef page():\n    return '<h1>made by Flask</h1>'\n"
+const FASTAPI = `from fastapi import FastAPI
+from fastapi.responses import HTMLResponse
+app = FastAPI()
+@app.get('/', response_class=HTMLResponse)
+def page():
+    return '<h1>made by FastAPI</h1>'
+`
+const DJANGO = [
+  ['python3', '-m', 'venv', 'venv'],
+  ['venv/bin/pip', 'install', '--quiet', 'django==5.2.8'],
+  ['mkdir', 'app'],
+  ['venv/bin/django-admin', 'startproject', 'site_of_django', 'app'],
+] as const
+
+it.each<[string, () => Files, string]>([
+  ['vite', () => generated('create-vite@9.3.0', '--template', 'vue', '--no-interactive'), 'Count is 0'],
+  ['node', () => ({ 'package.json': '{"scripts": {"dev": "node server.js"}}', 'server.js': NODE }), 'plain Node'],
+  ['static', () => ({ 'index.html': '<h1>a static page</h1>' }), 'a static page'],
+  ['flask', () => ({ 'requirements.txt': 'flask==3.1.2\n', 'app.py': FLASK }), 'made by Flask'],
+  [
+    'fastapi',
+    () => ({ 'requirements.txt': 'fastapi==0.121.2\nuvicorn==0.38.0\n', 'main.py': FASTAPI }),
+    'made by FastAPI',
+  ],
+  [
+    'django',
+    () => ({ ...filesMadeBy(DJANGO), 'requirements.txt': 'django==5.2.8\n' }),
+    'The install worked successfully',
+  ],
+  ['unknown', () => ({ 'notes.txt': 'nothing to run' }), 'package.json'],
+])(
+  '%s is seen in a browser',
+  async (type, files, text) => {
+    const member = await withRepository(files())
+    const page = await open(member, await previewOf(member))
+    await page.waitForSelector(`text=${text}`, { timeout: HOT_MS })
+    const { body } = await member.call('GET', '/api/preview/status')
+    expect(PreviewStatusAnswerSchema.parse(body).workspace.projectType).toBe(type)
+    await member.call('POST', '/api/preview/stop', {})
+  },
+  300_000,
+)
