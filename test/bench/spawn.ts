@@ -3,7 +3,7 @@ import { SpawnAgentBodySchema } from '../../shared/contracts/agents.ts'
 import { functionEnv } from '../../shared/contracts/functions.ts'
 import { spawnAgent } from '../../shared/domain/agents/spawn.ts'
 import { spawnAgentDeps } from '../../shared/runtime/agent-deps.ts'
-import type { Product } from '../support/product.ts'
+import type { Product, TestMember } from '../support/product.ts'
 import { ms, printTable, sample, times } from './statistics.ts'
 
 const SPAWNS = 40
@@ -33,14 +33,20 @@ export async function benchSpawn(product: Product): Promise<void> {
   // The tasks stay where they are: the request is measured, not this machine's starting of eighty processes.
   product.runtime.faults.start.add({ kind: 'stay' })
   // A team of its own each time, so that slots never run out and no socket listens.
-  const [first = Number.NaN, ...http] = await timed(SPAWNS + WARM_UP, async () =>
-    (await product.member()).spawn('exit 0'),
-  )
+  const members: TestMember[] = []
+  const newMember = async (): Promise<TestMember> => {
+    const member = await product.member()
+    members.push(member)
+    return member
+  }
+  const [first = Number.NaN, ...http] = await timed(SPAWNS + WARM_UP, async () => (await newMember()).spawn('exit 0'))
   const bare = await timed(SPAWNS + WARM_UP, async () => {
-    const { teamId, userId, token } = await product.member()
+    const { teamId, userId, token } = await newMember()
     await spawnAgent({ body, member: { teamId, userId, token }, correlationId: 'bench' }, deps)
   })
   product.runtime.faults.reset()
+  // The local ECS has room for a hundred tasks, as an account has for some number of them.
+  for (const member of members) await member.call('DELETE', '/api/agents')
   const [ours, calls] = [sample(http.slice(WARM_UP - 1)), sample(bare.slice(WARM_UP))]
   printTable(`spawn: POST /api/agents/spawn, ${SPAWNS} times (first, cold: ${ms(first)})`, [
     ['', 'p50', 'p99'],

@@ -29,6 +29,8 @@ const CHANGES = [
 /** Milliseconds without an end of an invocation after which nothing more is expected. */
 const QUIET_MS = 400
 const JOINS_AT_ONCE = 8
+/** Milliseconds from a spawn's answer to the task's first event. */
+const KNOWN_MS = 60_000
 /** Milliseconds for a publisher to tell all it will tell itself (limits.ts, PUBLISH_BUDGET_MS) and for the posts under way. */
 const PUBLISHED_MS = 10_000
 const SWEEPS = 10
@@ -59,10 +61,17 @@ export class TaskEvents {
     this.#waiting.get(agentId)?.()
   }
 
-  /** Resolves when ECS has told of the agent's task for the first time. */
+  /** Resolves when ECS has told of the agent's task for the first time. Rejects when it does not within `KNOWN_MS`. */
   async known(agentId: string): Promise<void> {
     if (this.#byAgent.has(agentId)) return
-    await new Promise<void>((resolve) => this.#waiting.set(agentId, resolve))
+    await new Promise<void>((resolve, reject) => {
+      const late = () => reject(new Error(`ECS told of no task of agent ${agentId} within ${KNOWN_MS} ms`))
+      const timer = setTimeout(late, KNOWN_MS)
+      this.#waiting.set(agentId, () => {
+        clearTimeout(timer)
+        resolve()
+      })
+    })
     this.#waiting.delete(agentId)
   }
 
