@@ -1,5 +1,4 @@
 /** What the agents' own repository says about itself. It is theirs to write: everything is read by handle and taken as a claim. */
-import { listTree } from '../safe-files/list.ts'
 import { readFileIfAny } from '../safe-files/read.ts'
 import { openDirectory, type SafeDirectory, statPath } from '../safe-files/safe-directory.ts'
 import { SafeFileError } from '../safe-files/safe-file-error.ts'
@@ -17,44 +16,6 @@ export type AgentsHead = {
 }
 
 const NONE: AgentsHead = { on: { kind: 'none' }, signature: '', lockedSince: undefined }
-
-/** Files and folders of branches that are looked at one by one; with more, git is asked. */
-const MAX_LOOSE = 500
-
-/**
- * A text that changes whenever a branch does, so that a round in which none did needs no fetch; undefined when it cannot be had cheaply.
- */
-export async function branchesSignature(gitDir: SafeDirectory): Promise<string | undefined> {
-  const packed = await statPath(gitDir, 'packed-refs')
-  if (await statPath(gitDir, 'reftable')) return undefined
-  const parts = [packed ? `${packed.ino} ${packed.size} ${packed.mtimeNs}` : '']
-  let listed: Awaited<ReturnType<typeof listBranches>>
-  try {
-    listed = await listBranches(gitDir)
-  } catch (error) {
-    if (error instanceof SafeFileError) return undefined
-    throw error
-  }
-  const { entries, truncated } = listed
-  if (truncated) return undefined
-  const folders = [entries]
-  for (let folder = folders.pop(); folder !== undefined; folder = folders.pop()) {
-    for (const entry of folder) {
-      if (entry.children) folders.push(entry.children)
-      else parts.push(`${entry.path} ${await readFileIfAny(gitDir, `refs/heads/${entry.path}`, 100)}`)
-    }
-  }
-  return parts.join('\n')
-}
-
-async function listBranches(gitDir: SafeDirectory): ReturnType<typeof listTree> {
-  const heads = await openDirectory(gitDir, 'refs/heads')
-  try {
-    return await listTree(heads, { maxEntries: MAX_LOOSE, select: () => 'open' })
-  } finally {
-    await heads.close()
-  }
-}
 
 /** Calls `use` with the handle of the agents' `.git`; undefined when it is no directory (a link and a gitfile are not followed). */
 export async function inAgentsRepository<T>(

@@ -5,7 +5,7 @@
 
 import type { SafeDirectory } from '../safe-files/safe-directory.ts'
 import { statPath } from '../safe-files/safe-directory.ts'
-import { type AgentsHead, branchesSignature, inAgentsRepository, readAgentsHead } from './agents-head.ts'
+import { type AgentsHead, inAgentsRepository } from './agents-head.ts'
 import type { Engine } from './engine.ts'
 import { IMPORT_MS, IMPORT_PAUSE_MS, MAX_COMMITTED_BYTES } from './limits.ts'
 import { type BytePath, listRefs } from './objects.ts'
@@ -25,48 +25,15 @@ export type Imported = {
 export async function importAgents(engine: Engine, tree: SafeDirectory, head: AgentsHead): Promise<Imported> {
   const { git, known } = engine
   const now = engine.now().getTime()
-  const isPaused = known.importAfter !== undefined && now < known.importAfter
-  if (head.on.kind !== 'none' && !isPaused) {
-    await inAgentsRepository(tree, async (gitDir) => {
-      const branches = await branchesSignature(gitDir)
-      const signature = branches === undefined ? undefined : `${head.signature}\n${branches}`
-      if (known.imported && signature !== undefined && known.imported.signature === signature) return
-      delete known.imported
-      const started = performance.now()
-      const problem = await fetchFrom(git, gitDir, head.on.kind === 'detached')
-      const isSlow = problem !== undefined && performance.now() - started > IMPORT_MS / 2
-      known.importAfter = isSlow ? now + IMPORT_PAUSE_MS : undefined
-      // What could not be imported is tried again, though nothing has changed.
-      known.imported = {
-        signature: problem === undefined ? signature : undefined,
-        problem,
-        branches: await listRefs(git, AGENT_REFS),
-      }
-    })
+  if (head.on.kind !== 'none' && !(known.importAfter !== undefined && now < known.importAfter)) {
+    delete known.importAfter
+    const started = performance.now()
+    const detached = head.on.kind === 'detached'
+    known.importProblem = await inAgentsRepository(tree, (gitDir) => fetchFrom(git, gitDir, detached))
+    if (performance.now() - started > IMPORT_MS / 2 && known.importProblem !== undefined)
+      known.importAfter = now + IMPORT_PAUSE_MS
   }
-  known.imported ??= { signature: undefined, problem: undefined, branches: await listRefs(git, AGENT_REFS) }
-  return known.imported
-}
-
-/**
- * Sync has moved an agents' branch itself: if nothing else is new there, nothing has to be imported for it. `from` and `to`: the branch
- * before and after.
- */
-export async function importOwnUpdate(
-  engine: Engine,
-  tree: SafeDirectory,
-  update: { readonly branch: string; readonly from: string; readonly to: string },
-): Promise<void> {
-  const { known, git } = engine
-  const { branch, from, to } = update
-  const before = known.imported
-  if (before?.signature === undefined) return
-  const expected = before.signature.replace(`\n${branch} ${from}`, () => `\n${branch} ${to}`)
-  const head = await readAgentsHead(tree)
-  const branches = await inAgentsRepository(tree, branchesSignature)
-  if (branches === undefined || `${head.signature}\n${branches}` !== expected) return
-  await git.run(['update-ref', `${AGENT_REFS}${branch}`, to])
-  known.imported = { ...before, signature: expected, branches: new Map([...before.branches, [branch, to]]) }
+  return { branches: await listRefs(git, AGENT_REFS), problem: known.importProblem }
 }
 
 async function fetchFrom(git: Git, gitDir: SafeDirectory, detached: boolean): Promise<string | undefined> {

@@ -26,8 +26,7 @@ export async function tellRemoteBranches(
   tips: ReadonlyMap<string, string>,
   present: readonly string[],
 ): Promise<void> {
-  engine.known.given ??= await listRefs(engine.git, GIVEN)
-  const { given } = engine.known
+  const given = await listRefs(engine.git, GIVEN)
   const changed = [...tips].filter(([branch, tip]) => given.get(branch) !== tip).slice(0, MOST)
   const gone = [...given.keys()].filter((branch) => !tips.has(branch)).slice(0, MOST)
   if (changed.length === 0 && gone.length === 0) return
@@ -66,7 +65,6 @@ async function writeAll(
     await writeFileAtomic(gitDir, `refs/remotes/origin/${branch}`, Buffer.from(`${tip}\n`), {
       staging: engine.layout.scratch,
     })
-  delete engine.known.given
   await engine.git.run(['update-ref', '--stdin'], {
     input: [
       ...gone.map((branch) => `delete ${GIVEN}${branch}\n`),

@@ -68,7 +68,7 @@ async function settledHead(engine: Engine, tree: SafeDirectory): Promise<AgentsH
 
 /** Commits with a file that no host takes stay where they are. */
 async function usableTip(engine: Engine, tip: string | undefined): Promise<string | undefined> {
-  if (tip === undefined || tip === engine.state.line || (await tooLargeIn(engine, tip)) === undefined) return tip
+  if (tip === undefined || (await tooLargeIn(engine, tip)) === undefined) return tip
   return undefined
 }
 
@@ -77,26 +77,17 @@ async function snapshotOf(engine: Engine, tree: SafeDirectory, tip: string | und
   if (!state.indexReady) {
     await rebuildIndex(git, layout, state.line)
     await engine.change({ indexReady: true })
-    delete engine.known.indexTree
   }
-  let isPlain = true
   let gitlinks = await gitlinksOf(git, state.line)
   let untracked: readonly BytePath[] = []
   if (tip !== undefined && !(await isContained(engine, tip))) {
     const base = (await git.run(['merge-base', tip, state.line], { codes: [0, 1] })).stdout.toString().trim()
     if (base !== '') {
-      isPlain = false
       untracked = await deletedBetween(git, base, tip)
       gitlinks = withChanges(gitlinks, await gitlinksOf(git, base), await gitlinksOf(git, tip))
     }
   }
-  // Submodules may have been changed by agents' commits.
-  const indexTree = untracked.length === 0 && isPlain ? engine.known.indexTree : undefined
-  // Known again when the index is as it is to be.
-  delete engine.known.indexTree
-  const snapshot = await takeSnapshot({ git, layout, tree, gitlinks, untracked, zero, indexTree })
-  engine.known.indexTree = snapshot.tree
-  return snapshot
+  return takeSnapshot({ git, layout, tree, gitlinks, untracked, zero })
 }
 
 /** Submodules as the line has them, with what agents' commits have changed. */

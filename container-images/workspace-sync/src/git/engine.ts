@@ -25,20 +25,9 @@ export type Engine = {
     containedTip?: string
     /** Every path of the last merge could be applied, so that nothing in the working tree is the remote's but not the line's. */
     wholly?: boolean
-    /** When the agents' repository is read again, after that took too long. */
-    importAfter?: number | undefined
-    /** What was imported last, and what the agents' repository looked like then. */
-    imported?: {
-      readonly signature: string | undefined
-      readonly problem: string | undefined
-      readonly branches: ReadonlyMap<string, string>
-    }
-    /** The tree that the index stands for, as long as nothing has changed it. */
-    indexTree?: string
-    /** Forgotten by whoever changes them. */
-    tips?: ReadonlyMap<string, string>
-    /** The remote's branches as agents were told. */
-    given?: ReadonlyMap<string, string>
+    /** When the agents' repository is read again, after that took too long; and why it could not be. */
+    importAfter?: number
+    importProblem?: string | undefined
     /** Verdicts on agents' tips: the path of a file that is too large to be pushed. */
     tooLarge: Map<string, BytePath | undefined>
   }
@@ -66,11 +55,7 @@ export function createEngine(parts: Pick<Engine, 'git' | 'layout' | 'options' | 
   }
 }
 
-/** The remote's branches as they were fetched or pushed last. */
-export async function remoteTips(engine: Engine): Promise<ReadonlyMap<string, string>> {
-  engine.known.tips ??= await listRefs(engine.git, 'refs/remotes/origin/')
-  return engine.known.tips
-}
+export const remoteTips = (engine: Engine): Promise<Map<string, string>> => listRefs(engine.git, 'refs/remotes/origin/')
 
 /** A rescue branch for the commit, to be pushed in this round or the next that can; the one that has it already if there is one. */
 export async function rescue(engine: Engine, commit: string, tips: ReadonlyMap<string, string>): Promise<string> {

@@ -32,7 +32,6 @@ export async function exchange(engine: Engine, committed: Committed, remote: Rem
   let before: ReadonlyMap<string, string> = await remoteTips(engine)
   try {
     for (let attempt = 1; ; attempt++) {
-      delete engine.known.tips
       await fetchRemote(engine.git, remote)
       const tips = await remoteTips(engine)
       branch = await nameAtRemote(engine, remote, tips)
@@ -243,10 +242,7 @@ async function takeOutcomes(
       if (!isRescue(branch)) again = (await insteadOf(engine, branch, commit, tips)) || again
     }
   }
-  if (refs.length > 0) {
-    await engine.git.run(['update-ref', '--stdin'], { input: refs.join('') })
-    delete engine.known.tips
-  }
+  if (refs.length > 0) await engine.git.run(['update-ref', '--stdin'], { input: refs.join('') })
   // Commits that waited because their branch was being pushed.
   return again || engine.state.pending.some((one) => pushes.get(one.branch) !== undefined && !refused.has(one.branch))
 }

@@ -1,7 +1,6 @@
 /** One round: commit, exchange with the remote, apply, bring the agents' repository up to date. */
 import type { SafeDirectory } from '../safe-files/safe-directory.ts'
 import { readAgentsHead } from './agents-head.ts'
-import { importOwnUpdate } from './agents-import.ts'
 import { tellRemoteBranches } from './agents-tracking.ts'
 import { releaseAgentLocks, updateAgents } from './agents-update.ts'
 import { applyTree } from './apply.ts'
@@ -57,7 +56,6 @@ async function follow(
     const head = await readAgentsHead(tree)
     if (head.signature !== committed.signature || isAtWork(engine, head)) return false
     engine.known.wholly = false
-    delete engine.known.indexTree
     const to = await treeOf(git, line)
     const left = await applyTree({ git, layout, tree, zero, now: engine.now() }, committed.tree, to)
     // The line must not claim what the working tree does not have: the next commit would take it back.
@@ -76,7 +74,6 @@ async function tellAgents(engine: Engine, tree: SafeDirectory, { imported, targe
   if (state.detached || from === undefined || from !== target.tip) return false
   if (!(await updateAgents({ git, layout, tree, branch, from, to, zero, now: engine.now() }))) return false
   engine.known.containedTip = to
-  if (from !== to) await importOwnUpdate(engine, tree, { branch, from, to })
   if (ofBranch(state.handled, branch) !== to) await engine.change({ handled: { ...state.handled, [branch]: to } })
   return true
 }

@@ -49,8 +49,6 @@ export type SnapshotInput = {
   /** Paths that agents have taken out of their own commits: no longer committed when they are ignored now. */
   readonly untracked: readonly BytePath[]
   readonly zero: string
-  /** The tree that the index stands for, with these submodules; undefined when that is not known. */
-  readonly indexTree?: string | undefined
 }
 
 /** Makes the index anew for a commit. The next look at the working tree reads every file once. */
@@ -82,17 +80,18 @@ export async function removeFromIndex(git: Git, index: string, paths: readonly B
 }
 
 export async function takeSnapshot(input: SnapshotInput): Promise<Snapshot> {
-  const { git, layout, tree, untracked } = input
+  const { git, layout, tree } = input
   const options = { index: layout.index, workTree: layout.workspace }
   await writeExcludes(git, (await readFileIfAny(tree, '.git/info/exclude', MAX_EXCLUDE_BYTES)) ?? Buffer.alloc(0))
   await dropIgnored(input)
+  await git.run(['update-index', '-q', '--refresh'], { ...options, codes: [0, 1] })
   const [changed, others] = await Promise.all([
-    differing(),
+    git.run(['diff-files', '-z', '--name-only', '--ignore-submodules=all', '--no-ext-diff'], options),
     git.run(['ls-files', '-z', '--others', '--exclude-standard'], options),
   ])
   const skipped: Skipped = new Map()
   const updates = new Map<BytePath, Entry | undefined>()
-  const wanted = new Set([...changed, ...splitNul(others.stdout)])
+  const wanted = new Set([...splitNul(changed.stdout), ...splitNul(others.stdout)])
   const blobs: { path: BytePath; mode: string; number: number }[] = []
   const names =
     wanted.size === 0
@@ -108,17 +107,7 @@ export async function takeSnapshot(input: SnapshotInput): Promise<Snapshot> {
         })
   for (const blob of blobs) updates.set(blob.path, { mode: blob.mode, oid: names[blob.number] ?? '' })
   await updateIndex(input, updates, skipped)
-  const isSame = updates.size === 0 && untracked.length === 0 && input.indexTree !== undefined
-  return { tree: isSame ? input.indexTree : await writeTree(input), skipped, changed: [...updates.keys()] }
-
-  async function differing(): Promise<string[]> {
-    const args = ['diff-files', '-z', '--name-only', '--ignore-submodules=all', '--no-ext-diff']
-    const first = splitNul((await git.run(args, options)).stdout)
-    if (first.length === 0) return first
-    // Some may only look different, by their times.
-    await git.run(['update-index', '-q', '--refresh'], { ...options, codes: [0, 1] })
-    return splitNul((await git.run(args, options)).stdout)
-  }
+  return { tree: await writeTree(input), skipped, changed: [...updates.keys()] }
 }
 
 type Found =

@@ -31,7 +31,6 @@ export async function makeWorkspace(engine: Engine): Promise<void> {
       index: agentsIndex,
       input: indexInfo(gitlinks, engine.zero),
     })
-  delete engine.known.indexTree
   await engine.change({ indexReady: false })
   await rename(index, layout.index)
   const moved = await showWorkingTree(layout, folder, engine.now())
@@ -85,7 +84,6 @@ async function makeAgentsRepository(engine: Engine, gitDir: string): Promise<voi
 /** `tellRemoteBranches` tells what changes from here. */
 async function rememberGiven(engine: Engine): Promise<void> {
   const { git } = engine
-  delete engine.known.given
   const before = [...(await listRefs(git, 'refs/given/')).keys()].map((branch) => `delete refs/given/${branch}\n`)
   await git.run(['update-ref', '--stdin'], { input: before.join('') })
   const tips = await remoteTips(engine)
