@@ -4,6 +4,8 @@ export default defineConfig({
   test: {
     testTimeout: 30_000,
     hookTimeout: 120_000,
+    // Real processes, browsers and package registries on two shared cores: what fails once is tried again there, never on a desk.
+    retry: process.env.CI ? 2 : 0,
     projects: [
       {
         extends: true,

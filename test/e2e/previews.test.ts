@@ -16,7 +16,7 @@ import { withWorkspace } from '../support/workspaces.ts'
 
 /** Installing from the package registry, beside other work. */
 const INSTALLED = { timeout: 150_000, interval: 500 } as const
-const HOT_MS = 40_000
+const HOT_MS = 90_000
 
 let product: Product
 let browser: Browser
