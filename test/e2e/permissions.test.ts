@@ -47,6 +47,24 @@ async function runSchedules(): Promise<void> {
   while (!['reconcile-tasks', 'sweep-outbox', 'ping-connections'].every(hasMade)) await once(calls, 'made')
 }
 
+/** A preview comes up, is asked for in every way, and is stopped. */
+async function previewsLife(member: TestMember): Promise<void> {
+  await member.call('POST', '/api/ide/file', { path: 'index.html', content: '<h1>hello</h1>' })
+  expect((await member.call('POST', '/api/preview/create', {})).status).toBe(200)
+  await vi.waitFor(async () => {
+    const { body } = await member.call('GET', '/api/preview/status')
+    expect(body).toMatchObject({ workspace: { status: 'ready' } })
+  }, SOON)
+  await member.call('GET', '/api/preview/logs/workspace')
+  const { teamId, token } = member
+  await fetch(new URL(`/api/preview/proxy/${teamId}/workspace/`, product.runtime.url), {
+    headers: { authorization: `Bearer ${token}` },
+    redirect: 'manual',
+  })
+  expect((await member.call('POST', '/api/preview/restart', {})).status).toBe(200)
+  expect((await member.call('POST', '/api/preview/stop', {})).status).toBe(200)
+}
+
 /** All that can be asked for a team: what is made for it is made, replaced and taken away again. */
 async function teamsLife(member: TestMember): Promise<void> {
   const { teamId } = member
@@ -57,6 +75,7 @@ async function teamsLife(member: TestMember): Promise<void> {
   await member.call('POST', '/api/ide/file', { path: 'a.txt', content: 'a' })
   await member.call('GET', '/api/ide/file?path=a.txt')
   await member.call('GET', '/api/ide/files')
+  await previewsLife(member)
   await member.call('POST', `${environment}/restart`)
   await member.stopEnvironment()
   expect((await member.call('DELETE', environment)).status).toBe(200)
