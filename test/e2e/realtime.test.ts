@@ -4,6 +4,7 @@ import { basename, join } from 'node:path'
 import type { ManagerOptions, SocketOptions } from 'socket.io-client'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { type Product, startProduct, type TestMember, type TestSocket } from '../support/product.ts'
+import { workspaceOf } from '../support/workspaces.ts'
 
 type Options = Partial<ManagerOptions & SocketOptions>
 /** The frontend's two sockets (§4 of its contract); only their waits before a reconnect are shorter. */
@@ -153,7 +154,7 @@ describe('on the platform as it is', () => {
     expect(paste.length).toBeGreaterThan(990_000)
     socket.type(id, paste)
     await socket.seen(id, 'wrote paste/499', 150_000)
-    const files = globSync(join(product.stateDir, 'tasks', '*', 'volumes', '*', 'paste', '*')).sort()
+    const files = globSync(join(workspaceOf(product, owner.teamId), 'paste', '*')).sort()
     expect(files.map((file) => basename(file))).toEqual(texts.map((_, n) => String(n).padStart(3, '0')))
     expect(files.map((file) => readFileSync(file, 'utf8').trimEnd())).toEqual(texts)
     expect(socket.of('terminal_error')).toEqual([])
