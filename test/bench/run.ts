@@ -6,6 +6,7 @@
 import os from 'node:os'
 import { parseArgs } from 'node:util'
 import { Tickets } from '../load/fake-container.ts'
+import { SyncTasks } from '../load/sync-tasks.ts'
 import setup from '../support/global-setup.ts'
 import { startProduct } from '../support/product.ts'
 import { CostMeter } from './cost.ts'
@@ -26,6 +27,7 @@ setup()
 const meter = new CostMeter()
 const taskEvents = new TaskEvents()
 const tickets = new Tickets()
+const syncTasks = new SyncTasks()
 const jitter: Jitter = { ms: () => 0 }
 const product = await startProduct({
   // What is counted is what the events cost: no schedule runs beside them.
@@ -34,9 +36,11 @@ const product = await startProduct({
     meter.observe(where)
     taskEvents.observe(where, content)
     tickets.observe(where, content)
+    syncTasks.observe(where, content)
   },
   webSocket: { jitterMs: () => jitter.ms() },
 })
+syncTasks.attach(product.runtime)
 try {
   const load = os.loadavg()[0]?.toFixed(1)
   console.log(`${os.cpus().length} × ${os.cpus()[0]?.model.trim()}, load ${load}, Node ${process.version}`)

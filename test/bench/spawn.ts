@@ -3,6 +3,7 @@ import { SpawnAgentBodySchema } from '../../shared/contracts/agents.ts'
 import { functionEnv } from '../../shared/contracts/functions.ts'
 import { spawnAgent } from '../../shared/domain/agents/spawn.ts'
 import { spawnAgentDeps } from '../../shared/runtime/agent-deps.ts'
+import { stopAllTasks } from '../load/sync-tasks.ts'
 import type { Product, TestMember } from '../support/product.ts'
 import { ms, printTable, sample, times } from './statistics.ts'
 
@@ -45,8 +46,8 @@ export async function benchSpawn(product: Product): Promise<void> {
     await spawnAgent({ body, member: { teamId, userId, token }, correlationId: 'bench' }, deps)
   })
   product.runtime.faults.reset()
-  // The local ECS has room for a hundred tasks, as an account has for some number of them.
   for (const member of members) await member.call('DELETE', '/api/agents')
+  await stopAllTasks(product.runtime)
   const [ours, calls] = [sample(http.slice(WARM_UP - 1)), sample(bare.slice(WARM_UP))]
   printTable(`spawn: POST /api/agents/spawn, ${SPAWNS} times (first, cold: ${ms(first)})`, [
     ['', 'p50', 'p99'],

@@ -3,8 +3,8 @@
  * Clients are raw WebSockets (test/load/raw-socket.ts): a thousand real ones in this process would be what is measured.
  */
 import { setTimeout as delay } from 'node:timers/promises'
-import * as z from 'zod'
 import { inTurns, RawSocket } from '../load/raw-socket.ts'
+import { type TaskEvent, TaskEventSchema } from '../load/task-event.ts'
 import type { Product } from '../support/product.ts'
 import { COST_HEAD, type CostMeter, costRow, invocationsOf, NO_COST, plus } from './cost.ts'
 import { startPlainServer } from './plain-socket-io.ts'
@@ -34,19 +34,6 @@ const KNOWN_MS = 60_000
 /** Milliseconds for a publisher to tell all it will tell itself (limits.ts, PUBLISH_BUDGET_MS) and for the posts under way. */
 const PUBLISHED_MS = 10_000
 const SWEEPS = 10
-
-const TaskEventSchema = z.looseObject({
-  version: z.string(),
-  id: z.string(),
-  'detail-type': z.string(),
-  source: z.literal('aws.ecs'),
-  account: z.string(),
-  time: z.string(),
-  region: z.string(),
-  resources: z.array(z.string()),
-  detail: z.looseObject({ startedBy: z.string(), version: z.number(), containers: z.array(z.looseObject({})) }),
-})
-type TaskEvent = z.infer<typeof TaskEventSchema>
 
 /** ECS's events of tasks that stay in PROVISIONING, from which their later ones are made; `observe` is for `onTraffic`. */
 export class TaskEvents {

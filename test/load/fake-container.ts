@@ -19,8 +19,11 @@ const RunTaskSchema = z.object({
   }),
 })
 
-/** Milliseconds from a spawn's answer to its RunTask call, which comes by way of the work queue. */
-const TICKET_PATIENCE_MS = 30_000
+/**
+ * Milliseconds from a spawn's answer to its RunTask call, which comes by way of the work queue, and for a team's first agent behind
+ * two registrations of task definitions, of which ECS takes one a second.
+ */
+const TICKET_PATIENCE_MS = 120_000
 
 /** Gathers the tickets of RunTask calls; `observe` is for the runtime's `onTraffic`. */
 export class Tickets {

@@ -19,6 +19,7 @@ import { Tickets } from './fake-container.ts'
 import { ledgerOf } from './ledger-of.ts'
 import { MemoryAccount } from './memory.ts'
 import { inTurns } from './raw-socket.ts'
+import { SyncTasks } from './sync-tasks.ts'
 import { WatchedTeam } from './watched-team.ts'
 
 /** Teams that are set up at once; more would only make more cold starts. */
@@ -62,7 +63,15 @@ const since = (start: number): string => `${((performance.now() - start) / 1000)
 setup()
 const tickets = new Tickets()
 const faults = new Map<string, number>()
-const product = await startProduct({ onTraffic: tickets.observe, onLog: countFaults })
+const syncTasks = new SyncTasks()
+const product = await startProduct({
+  onTraffic(where, content) {
+    tickets.observe(where, content)
+    syncTasks.observe(where, content)
+  },
+  onLog: countFaults,
+})
+syncTasks.attach(product.runtime)
 const teams: WatchedTeam[] = []
 try {
   await run()
