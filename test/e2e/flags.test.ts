@@ -52,5 +52,8 @@ it('RunTask names record, generation and attempt', async () => {
   const calls = ecsCalls
     .map((call) => JSON.parse(call) as Record<string, unknown>)
     .filter(({ startedBy }) => String(startedBy).includes(id))
-  expect(calls).toMatchObject([{ startedBy: `${member.teamId}/${id}/1`, clientToken: `${id}-1-1` }])
+  expect(calls.length).toBeGreaterThan(0)
+  // A start may be ordered more than once, and asks ECS for the same task each time.
+  for (const call of calls)
+    expect(call).toMatchObject({ startedBy: `${member.teamId}/${id}/1`, clientToken: `${id}-1-1` })
 })
