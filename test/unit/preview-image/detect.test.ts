@@ -80,6 +80,9 @@ test('plain Node: dev, then start, then main', () => {
     restartOnChange: true,
   })
   expect(detect(manifest({ scripts: { start: 'node --watch a.js' } })).restartOnChange).toBe(false)
+  const watchesFor = (dev: string) => detect(manifest({ scripts: { dev } })).restartOnChange
+  expect(['node a.js', 'NODE_ENV=development node a.js'].map(watchesFor)).toEqual([true, true])
+  expect(['node --watch a.js', 'node a.js & node b.js', 'gulp'].map(watchesFor)).toEqual([false, false, false])
   expect(detect({ ...manifest({ main: './lib/it is.js' }), 'lib/it is.js': '' })).toMatchObject({
     command: "node 'lib/it is.js'",
     restartOnChange: true,

@@ -140,8 +140,8 @@ function plainRun(
       command: withHooks(manifest, name, text),
       reason: `${manifest.path} has a script "${name}"`,
       env: {},
-      // By convention `dev` watches its sources and `start` does not.
-      restartOnChange: name === 'start' && !WATCHES.test(text),
+      // By convention `dev` watches its sources and `start` does not; Node itself does so only when told to.
+      restartOnChange: (name === 'start' || isBareNode(text)) && !WATCHES.test(text),
     }
   }
   const main = manifest.main?.replace(/^\.\//, '')
@@ -153,6 +153,8 @@ function plainRun(
     restartOnChange: true,
   }
 }
+
+const isBareNode = (script: string) => !COMPOUND.test(script) && /^node\s/.test(script.replace(PREFIX, ''))
 
 /** As npm would: the script's `pre` script comes first. */
 function withHooks(manifest: PackageJson, name: string, command: string): string {
