@@ -190,7 +190,6 @@ class ResolvedAssembly implements CloudAssembly {
       stack: stack.name,
       logicalId,
       type: resource.Type,
-      properties: resource.Properties ?? {},
       property: (name) => {
         const value = resource.Properties?.[name]
         if (value === undefined) return undefined

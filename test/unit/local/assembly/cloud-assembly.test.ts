@@ -263,14 +263,3 @@ describe('assets', () => {
     expect(assets.image('node:24')).toBeUndefined()
   })
 })
-
-it('a task definition that has changed is another revision of its family, and the same one as long as it has not', () => {
-  const arnWith = (image: string) => {
-    const properties = { Family: 'agent', ContainerDefinitions: [{ Name: 'agent', Image: { 'Fn::Sub': image } }] }
-    return load({ App: { Resources: { Task: { Type: 'AWS::ECS::TaskDefinition', Properties: properties } } } })
-      .resources[0]?.ref
-  }
-  expect(arnWith('agent:1')).toMatch(/:task-definition\/agent:[1-9]\d*$/)
-  expect(arnWith('agent:1')).toBe(arnWith('agent:1'))
-  expect(arnWith('agent:2')).not.toBe(arnWith('agent:1'))
-})
