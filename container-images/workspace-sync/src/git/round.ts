@@ -49,7 +49,8 @@ async function follow(
 ): Promise<boolean> {
   const { git, layout, zero, state } = engine
   const seen = remote && !state.detached ? { seen: { ...state.seen, [remote.branch]: remote.tip } } : {}
-  const isSeen = remote === undefined || ofBranch(state.seen, remote.branch) === remote.tip
+  const isSeen =
+    remote === undefined || state.detached !== undefined || ofBranch(state.seen, remote.branch) === remote.tip
   if (line === state.line && isSeen) return true
   if (line !== state.line) {
     // The remote took its time: an agent may have switched to another branch since.
