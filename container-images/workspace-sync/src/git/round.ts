@@ -8,7 +8,7 @@ import { type Committed, commitWorkspace, isAtWork } from './commit-workspace.ts
 import { type Engine, remoteTips } from './engine.ts'
 import { type Exchanged, exchange } from './exchange.ts'
 import { keepLateWrites } from './late-writes.ts'
-import { isAtRemote, treeOf } from './objects.ts'
+import { isAtRemote, shownPath, treeOf } from './objects.ts'
 import { ofBranch } from './state.ts'
 
 export type RoundOutcome = {
@@ -60,7 +60,13 @@ async function follow(
     const to = await treeOf(git, line)
     const left = await applyTree({ git, layout, tree, zero, now: engine.now() }, committed.tree, to)
     // The line must not claim what the working tree does not have: the next commit would take it back.
-    if (left.length > 0) return false
+    if (left.length > 0) {
+      const more = left.length > 1 ? ` and ${left.length - 1} more` : ''
+      engine.told.details.add(
+        `Not brought in yet, because the workspace has something else there: ${shownPath(left[0] ?? '')}${more}`,
+      )
+      return false
+    }
     engine.known.wholly = true
   }
   await engine.change({ line, ...seen })
