@@ -2,6 +2,7 @@ import { type ChildProcess, spawn } from 'node:child_process'
 import type { Writable } from 'node:stream'
 import { isErrno } from '../safe-files/safe-file-error.ts'
 import { LOCAL_MS, MAX_ERROR_BYTES, MAX_OUTPUT_BYTES, REMOTE_MS } from './limits.ts'
+import { shownReason } from './shown-reason.ts'
 import { SyncProblem } from './types.ts'
 
 export type GitOptions = {
@@ -49,13 +50,6 @@ const ENVIRONMENT: Readonly<Record<string, string>> = {
 const RESERVED_MS = 10_000
 
 const NO_SPACE = /No space left on device|Disk quota exceeded|Out of diskspace/i
-
-/** What git said last that a person can use, without its prefixes. */
-function shownReason(stderr: string): string {
-  const lines = stderr.split(/[\r\n]+/).filter((line) => line.trim() !== '')
-  const reason = lines.findLast((line) => /^(fatal|error|ERROR|ssh):/.test(line)) ?? lines.at(-1) ?? ''
-  return reason.replace(/^(fatal|error|ERROR): /, '').slice(0, 300)
-}
 
 /** Runs git processes on sync's own repository: bounded in time and output, ended with their helpers. */
 export class Git {

@@ -69,14 +69,23 @@ export class RemoteAccess {
     return { ...common, ...asVariables(httpConfig(repository, addresses, credential)) }
   }
 
-  /** A text for members: without the credential in any form that it is used in, and without git's words for having none. */
+  /** A text for members: without the credential in any form that it is used in, and in place of git's and ssh's words what is to be mended. */
   explain(text: string): string {
-    let clean = text.replace(
-      NOBODY_TO_ASK,
-      this.#credential === undefined
-        ? 'the remote asks for a git credential, and the team has stored none'
-        : "the remote refused the team's git credential",
-    )
+    const hasNone = this.#credential === undefined
+    let clean = text
+      .replace(
+        NOBODY_TO_ASK,
+        hasNone
+          ? 'the remote asks for a git credential, and the team has stored none'
+          : "the remote refused the team's git credential",
+      )
+      .replace(
+        NO_SUCH_KEY,
+        hasNone
+          ? 'the remote asks for a deploy key, and the team has stored none: $1'
+          : "the remote refused the team's deploy key: $1",
+      )
+      .replace(UNREADABLE_KEY, "the team's deploy key cannot be read: $1")
     for (const secret of secretsOf(this.#credential)) clean = clean.replaceAll(secret, '***')
     return clean
   }
@@ -114,6 +123,12 @@ async function writeKey(credential: Extract<GitCredential, { kind: 'ssh-key' }>)
 
 /** What git says when a remote wants a user name and there is nobody to ask. */
 const NOBODY_TO_ASK = /(?:fatal: )?could not read (?:Username|Password) for '[^']*': terminal prompts disabled/gi
+
+/** What ssh says when no key was let in. */
+const NO_SUCH_KEY = /[^\s;]+: (Permission denied \([\w,-]+\))\.?/g
+
+/** What ssh says of a file that is no private key, or one with a passphrase. */
+const UNREADABLE_KEY = /Load key "[^"]*": ([^;\r\n]+)/g
 
 const basic = (username: string, token: string): string => Buffer.from(`${username}:${token}`).toString('base64')
 
