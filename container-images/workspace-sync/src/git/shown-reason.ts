@@ -27,7 +27,7 @@ export function shownReason(stderr: string): string {
   const lines = stderr
     .replaceAll(CONTROL, '')
     .split(/[\r\n]+/)
-    .map((line) => line.trim())
+    .map((line) => line.trim().replace(/^remote: ?/, ''))
     .filter((line) => /[\p{L}\p{N}]/u.test(line))
   const ofSsh = lines.filter((line) => OF_SSH.test(line))
   if (ofSsh.length > 0) return join(ofSsh.map(plain))
@@ -42,8 +42,7 @@ export function shownReason(stderr: string): string {
   return join(isEmpty ? others : [...others, last])
 }
 
-const plain = (line: string): string =>
-  line.replace(/^(?:remote: *)?(?:(?:fatal|error|ERROR): *)?/, '').replace(/^@+ +| +@+$/g, '')
+const plain = (line: string): string => line.replace(/^(?:fatal|error|ERROR): */, '').replace(/^@+ +| +@+$/g, '')
 
 /** Each line once; the last ones, which are nearest to the end, when there are too many. */
 function join(lines: readonly string[]): string {
