@@ -1,7 +1,6 @@
 import { realpath } from 'node:fs/promises'
-import path from 'node:path'
-import { type LinkDown, TEAM_FILES } from '../../../shared/contracts/link.ts'
-import { checkRepositoryUrl, RepositoryUrlError } from '../../../shared/contracts/repository-url.ts'
+import type { LinkDown } from '../../../shared/contracts/link.ts'
+import { RepositoryUrlError } from '../../../shared/contracts/repository-url.ts'
 import type { ContainerProgram } from '../../common/src/container.ts'
 import { EXIT } from '../../common/src/exit-codes.ts'
 import { type Outcome, tellExit } from '../../common/src/goodbye.ts'
@@ -16,7 +15,7 @@ import { FilesServer } from './files/files-server.ts'
 import { FilesRefused, TeamFiles } from './files/team-files.ts'
 import type { WorkspaceSync, WorkspaceSyncOptions } from './git/types.ts'
 import type { Resolve } from './remote/addresses.ts'
-import { RemoteAccess } from './remote/remote-access.ts'
+import { type RemoteAccess, remoteOf } from './remote/remote-access.ts'
 import { Reports } from './reports.ts'
 import { Rounds } from './rounds.ts'
 import type { SyncSettings } from './settings.ts'
@@ -214,17 +213,8 @@ export class SyncProgram implements ContainerProgram {
   async #begin({ repository, allowLoopback }: Welcome): Promise<void> {
     this.#phase = 'syncing'
     const root = await realpath(this.#settings.teamRoot)
-    const { resolve } = this.#options
     if (repository !== undefined)
-      this.#remote = new RemoteAccess(
-        {
-          repository: checkRepositoryUrl(repository.url, { allowLoopback }),
-          allowLoopback,
-          knownHosts: path.join(root, TEAM_FILES.sync, 'known_hosts'),
-          ...(resolve ? { resolve } : {}),
-        },
-        repository.credential,
-      )
+      this.#remote = remoteOf(repository, { allowLoopback, root, resolve: this.#options.resolve })
     const remote = this.#remote
     const engine = this.#options.createEngine({
       root,

@@ -1,9 +1,9 @@
 import { mkdtemp, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import path from 'node:path'
-import type { GitCredential } from '../../../../shared/contracts/link.ts'
+import { type GitCredential, TEAM_FILES } from '../../../../shared/contracts/link.ts'
 import { isAddress } from '../../../../shared/contracts/network-address.ts'
-import type { RepositoryUrl } from '../../../../shared/contracts/repository-url.ts'
+import { checkRepositoryUrl, type RepositoryUrl } from '../../../../shared/contracts/repository-url.ts'
 import { checkedAddresses, RemoteRefused, type Resolve } from './addresses.ts'
 import { sshCommand } from './ssh-command.ts'
 
@@ -109,6 +109,17 @@ export class RemoteAccess {
       hostKeysGiven: given,
     }
   }
+}
+
+/** Access to the repository that `welcome-sync` names, for the team whose files are below `root`. Throws `RepositoryUrlError`. */
+export function remoteOf(
+  { url, credential }: { readonly url: string; readonly credential?: GitCredential | undefined },
+  options: { readonly allowLoopback: boolean; readonly root: string; readonly resolve: Resolve | undefined },
+): RemoteAccess {
+  const { allowLoopback, root, resolve } = options
+  const repository = checkRepositoryUrl(url, { allowLoopback })
+  const knownHosts = path.join(root, TEAM_FILES.sync, 'known_hosts')
+  return new RemoteAccess({ repository, allowLoopback, knownHosts, ...(resolve ? { resolve } : {}) }, credential)
 }
 
 /** A directory of this user alone (mkdtemp makes it 0700) with the key in the form that ssh reads. */
