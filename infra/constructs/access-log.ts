@@ -1,5 +1,6 @@
 import { AccessLogFormat } from 'aws-cdk-lib/aws-apigateway'
 import { type IAccessLogSettings, LogGroupLogDestination } from 'aws-cdk-lib/aws-apigatewayv2'
+import type { LogGroup } from 'aws-cdk-lib/aws-logs'
 import type { Construct } from 'constructs'
 import type { StageConfig } from '../config.ts'
 import { logGroup } from '../deployment.ts'
@@ -36,10 +37,13 @@ const FIELDS = {
   },
 } as const
 
-/** One JSON line a request in a log group of its own. */
-export function accessLog(scope: Construct, kind: keyof typeof FIELDS, config: StageConfig): IAccessLogSettings {
-  return {
-    destination: new LogGroupLogDestination(logGroup(scope, 'AccessLogs', config)),
-    format: AccessLogFormat.custom(JSON.stringify(FIELDS[kind])),
-  }
+/** One JSON line a request in a log group of its own. Every value is a string, `status`, too. */
+export function accessLog(
+  scope: Construct,
+  kind: keyof typeof FIELDS,
+  config: StageConfig,
+): { readonly group: LogGroup; readonly settings: IAccessLogSettings } {
+  const group = logGroup(scope, 'AccessLogs', config)
+  const format = AccessLogFormat.custom(JSON.stringify(FIELDS[kind]))
+  return { group, settings: { destination: new LogGroupLogDestination(group), format } }
 }

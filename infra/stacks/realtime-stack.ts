@@ -41,7 +41,7 @@ export class RealtimeStack extends Stack {
       autoDeploy: true,
       detailedMetricsEnabled: true,
       throttle: { rateLimit: config.throttle.rate, burstLimit: config.throttle.burst },
-      accessLogSettings: accessLog(this, 'webSocket', config),
+      accessLogSettings: accessLog(this, 'webSocket', config).settings,
     })
     stage.node.addDependency(this.gatewayLogging())
     this.resources = { socketStage: stage }

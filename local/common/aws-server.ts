@@ -1,12 +1,14 @@
 import { randomUUID } from 'node:crypto'
-import { createServer, type IncomingMessage, type ServerResponse } from 'node:http'
+import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http'
+import { type AwsCall, accessKeyIdOf, type OnRequest } from './aws-call.ts'
 import { AwsError } from './aws-error.ts'
-import { type AwsCall, type AwsJsonServer, accessKeyIdOf, type OnRequest } from './aws-json-server.ts'
 import { BodyTooLarge, ClientAborted, readBody } from './http-body.ts'
 import { closeServer, KEEP_ALIVE_MS, listen } from './listen.ts'
 
 /** One operation found in a request, ready to be carried out. */
 export interface FoundOperation {
+  /** The service's name as `onRequest` sees it, for example `iam`. */
+  readonly service: string
   readonly name: string
   readonly input: Readonly<Record<string, unknown>>
   readonly run: (call: AwsCall) => unknown
@@ -20,46 +22,64 @@ export interface WireAnswer {
   readonly body: string
 }
 
-/** A protocol of AWS other than AWS JSON (which `aws-json-server.ts` speaks): how requests and answers look. */
+/** A protocol of AWS: how requests and answers look. */
 export interface AwsProtocol {
+  /** Codes of the errors that any service may answer. */
+  readonly codes: { readonly tooLarge: string; readonly internal: string }
   /** Finds the operation that a request calls. Throws `AwsError` when there is none or the input cannot be read. */
   readonly find: (request: IncomingMessage, body: Buffer) => FoundOperation
-  readonly answer: (operation: string, output: unknown, requestId: string) => WireAnswer
-  readonly refuse: (error: AwsError, requestId: string) => WireAnswer
+  readonly answer: (found: FoundOperation, output: unknown, exchange: Exchange) => WireAnswer
+  readonly refuse: (error: AwsError, exchange: Exchange) => WireAnswer
+}
+
+/** A request, and the id that it is answered with. */
+export interface Exchange {
+  readonly request: IncomingMessage
+  readonly requestId: string
 }
 
 /** What `createAwsServer` takes. */
 export interface AwsServerOptions {
-  /** The service's name as `onRequest` sees it, for example `iam`. */
-  readonly service: string
   readonly protocol: AwsProtocol
   readonly onRequest?: OnRequest | undefined
   /** 0, the default, takes a free port. */
   readonly port?: number | undefined
+  readonly host?: string | undefined
+  /** Larger requests are refused with 413; default 1 MB. */
+  readonly maxBodyBytes?: number | undefined
   /** Told of an operation that threw something other than an `AwsError`, which is a defect of the emulation. */
   readonly onDefect?: ((call: AwsCall | undefined, error: unknown) => void) | undefined
 }
 
-/** No request to EFS or IAM comes near this: a role policy has 10,240 characters at most. */
-const MAX_BODY_BYTES = 1024 * 1024
+/** A running server. */
+export interface AwsServer {
+  /** The value for `AWS_ENDPOINT_URL_<SERVICE>`. */
+  readonly url: string
+  readonly server: Server
+  close(): Promise<void>
+}
 
-/** Serves one AWS service on loopback. Signatures are read for the caller's key but not verified. */
-export async function createAwsServer(options: AwsServerOptions): Promise<AwsJsonServer> {
+/** No request to EFS or IAM comes near this: a role policy has 10,240 characters at most. */
+const DEFAULT_MAX_BODY_BYTES = 1024 * 1024
+
+/** Serves AWS services of one protocol on loopback. Signatures are read for the caller's key but not verified. */
+export async function createAwsServer(options: AwsServerOptions): Promise<AwsServer> {
   const server = createServer((request, response) => void serve(request, response, options))
   server.keepAliveTimeout = KEEP_ALIVE_MS
-  const url = await listen(server, options.port)
+  const url = await listen(server, options.port, options.host)
   return { url, server, close: () => closeServer(server) }
 }
 
 async function serve(request: IncomingMessage, response: ServerResponse, options: AwsServerOptions): Promise<void> {
-  const { service, protocol } = options
+  const { protocol } = options
   const requestId = randomUUID()
+  const exchange = { request, requestId }
   let call: AwsCall | undefined
   try {
-    const body = await readBody(request, MAX_BODY_BYTES)
+    const body = await readBody(request, options.maxBodyBytes ?? DEFAULT_MAX_BODY_BYTES)
     const found = protocol.find(request, body)
     call = {
-      service,
+      service: found.service,
       operation: found.name,
       headers: request.headers,
       path: request.url ?? '/',
@@ -71,24 +91,24 @@ async function serve(request: IncomingMessage, response: ServerResponse, options
     if (disturbance === 'lose-request') return reset(request)
     const output = await found.run(call)
     if (disturbance === 'lose-answer') return reset(request)
-    send(response, found.status ?? 200, protocol.answer(found.name, output, requestId), requestId)
+    send(response, found.status ?? 200, protocol.answer(found, output, exchange), requestId)
   } catch (error) {
     if (error instanceof ClientAborted) return
-    const refused = toAwsError(error)
-    if (refused === undefined) (options.onDefect ?? reportDefect(service))(call, error)
-    const told = refused ?? new AwsError('InternalFailure', String(error), { statusCode: 500 })
-    send(response, told.statusCode, protocol.refuse(told, requestId), requestId)
+    const refused = toAwsError(error, protocol)
+    if (refused === undefined) (options.onDefect ?? reportDefect)(call, error)
+    const told = refused ?? new AwsError(protocol.codes.internal, String(error), { statusCode: 500 })
+    send(response, told.statusCode, protocol.refuse(told, exchange), requestId)
   }
 }
 
-function toAwsError(error: unknown): AwsError | undefined {
+function toAwsError(error: unknown, { codes }: AwsProtocol): AwsError | undefined {
   if (error instanceof AwsError) return error
-  if (error instanceof BodyTooLarge) return new AwsError('RequestEntityTooLarge', error.message, { statusCode: 413 })
+  if (error instanceof BodyTooLarge) return new AwsError(codes.tooLarge, error.message, { statusCode: 413 })
   return undefined
 }
 
-function reportDefect(service: string): (call: AwsCall | undefined, error: unknown) => void {
-  return (call, error) => console.error(`The local ${service} failed in ${call?.operation ?? 'a request'}:`, error)
+function reportDefect(call: AwsCall | undefined, error: unknown): void {
+  console.error(`The local ${call?.service ?? 'AWS'} failed in ${call?.operation ?? 'a request'}:`, error)
 }
 
 function send(response: ServerResponse, status: number, { headers, body }: WireAnswer, requestId: string): void {

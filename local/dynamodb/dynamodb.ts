@@ -1,5 +1,6 @@
 import type { CloudAssembly } from '../assembly/cloud-assembly.ts'
-import { type AwsOperation, createAwsJsonServer, type OnRequest } from '../common/aws-json-server.ts'
+import type { AwsOperation, OnRequest } from '../common/aws-call.ts'
+import { createAwsJsonServer } from '../common/aws-json-server.ts'
 import { sweepExpired } from './expiry-sweeper.ts'
 import { batchGetItem, readItems } from './reads.ts'
 import { Store } from './store.ts'

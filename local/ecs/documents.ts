@@ -1,5 +1,6 @@
 import { randomUUID } from 'node:crypto'
 import { ACCOUNT_ID, REGION } from '../assembly/account.ts'
+import type { BusEvent } from '../eventbridge/target-input.ts'
 import type { Container, Task } from './types.ts'
 
 /** Writes a point in time the way a document wants it: epoch seconds in an API answer, ISO 8601 in an event. */
@@ -131,16 +132,8 @@ export function taskDocument(task: Task, options: { tags: boolean }): Record<str
   }
 }
 
-/** An event as EventBridge carries it. */
-export interface ServiceEvent {
-  readonly version: '0'
-  readonly id: string
-  readonly 'detail-type': string
-  readonly source: string
-  readonly account: string
-  readonly time: string
-  readonly region: string
-  readonly resources: readonly string[]
+/** An event of this service's as EventBridge carries it. */
+export interface ServiceEvent extends BusEvent {
   readonly detail: Readonly<Record<string, unknown>>
 }
 

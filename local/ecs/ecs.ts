@@ -1,11 +1,7 @@
+import type { AwsCall, Disturbance, OnRequest } from '../common/aws-call.ts'
 import { AwsError } from '../common/aws-error.ts'
-import {
-  type AwsCall,
-  type AwsJsonServer,
-  createAwsJsonServer,
-  type Disturbance,
-  type OnRequest,
-} from '../common/aws-json-server.ts'
+import { createAwsJsonServer } from '../common/aws-json-server.ts'
+import type { AwsServer } from '../common/aws-server.ts'
 import { createTokenBucket } from '../common/token-bucket.ts'
 import { MountRefused, type MountRequest } from '../efs/mount.ts'
 import { createFaults, type Faults } from '../faults/faults.ts'
@@ -175,7 +171,7 @@ export async function createEcs(options: EcsOptions): Promise<Ecs> {
     throw error
   })
 
-  async function serve(): Promise<AwsJsonServer> {
+  async function serve(): Promise<AwsServer> {
     await store.recover()
     return createAwsJsonServer({
       services: [{ name: 'ecs', target: 'AmazonEC2ContainerServiceV20141113', version: '1.1', operations }],

@@ -1,5 +1,5 @@
+import type { AwsOperation } from '../common/aws-call.ts'
 import { AwsError } from '../common/aws-error.ts'
-import type { AwsOperation } from '../common/aws-json-server.ts'
 import type { TokenBucket } from '../common/token-bucket.ts'
 import type { Cluster, Clusters } from './clusters.ts'
 import { taskDocument } from './documents.ts'

@@ -1,5 +1,5 @@
 import { join } from 'node:path'
-import type { OnRequest } from '../common/aws-json-server.ts'
+import type { OnRequest } from '../common/aws-call.ts'
 import { createAwsServer } from '../common/aws-server.ts'
 import { createTokenBucket } from '../common/token-bucket.ts'
 import { createStateFile, readStateFile } from '../ecs/state-file.ts'
@@ -55,8 +55,7 @@ export async function createEfs(options: EfsOptions): Promise<Efs> {
   const rate = options.accessPointRate && createTokenBucket({ ...options.accessPointRate, now })
   const mayChange = () => rate?.take() ?? true
   const server = await createAwsServer({
-    service: 'efs',
-    protocol: restJson(efsOperations({ fileSystems, accessPoints, stateOf, now, save: file.save, mayChange })),
+    protocol: restJson('efs', efsOperations({ fileSystems, accessPoints, stateOf, now, save: file.save, mayChange })),
     onRequest: options.onRequest,
     port: options.port,
   })

@@ -1,6 +1,7 @@
+import type { AwsOperation } from '../common/aws-call.ts'
 import { AwsError } from '../common/aws-error.ts'
-import type { AwsOperation } from '../common/aws-json-server.ts'
 import type { AwsProtocol } from '../common/aws-server.ts'
+import { jsonInput } from '../common/json-input.ts'
 
 /** An operation of a REST-JSON service: method and path as its Smithy model gives them. */
 export interface RestOperation {
@@ -17,17 +18,19 @@ export interface RestOperation {
  * The restJson1 protocol: members of the input come from path, query and JSON body; a query member that is given more
  * than once is a list. Errors carry their code in `x-amzn-errortype` and, as EFS writes them, in `ErrorCode` and `Message`.
  */
-export function restJson(operations: readonly RestOperation[]): AwsProtocol {
+export function restJson(service: string, operations: readonly RestOperation[]): AwsProtocol {
   const routes = operations.map((operation) => ({ operation, pattern: patternOf(operation.path) }))
   return {
+    codes: { tooLarge: 'RequestEntityTooLarge', internal: 'InternalFailure' },
     find(request, body) {
       const url = new URL(request.url ?? '/', 'http://localhost')
       for (const { operation, pattern } of routes) {
         const match = operation.method === request.method ? pattern.exec(url.pathname) : null
         if (!match) continue
         const labels = Object.entries(match.groups ?? {}).map(([name, value]) => [name, decodeURIComponent(value)])
-        const input = { ...inputOf(body), ...queryOf(url.searchParams), ...Object.fromEntries(labels) }
+        const input = { ...jsonInput(body), ...queryOf(url.searchParams), ...Object.fromEntries(labels) }
         const found = {
+          service,
           name: operation.name,
           input,
           run: (call: Parameters<AwsOperation>[1]) => operation.run(input, call),
@@ -42,7 +45,7 @@ export function restJson(operations: readonly RestOperation[]): AwsProtocol {
         },
       )
     },
-    answer: (_operation, output) => ({
+    answer: (_found, output) => ({
       headers: { 'content-type': 'application/json' },
       body: JSON.stringify(output ?? {}),
     }),
@@ -55,19 +58,6 @@ export function restJson(operations: readonly RestOperation[]): AwsProtocol {
 
 function patternOf(path: string): RegExp {
   return new RegExp(`^${path.replace(/\{(\w+)\}/g, '(?<$1>[^/]+)')}/?$`)
-}
-
-function inputOf(body: Buffer): Record<string, unknown> {
-  if (body.length === 0) return {}
-  let input: unknown
-  try {
-    input = JSON.parse(body.toString('utf8'))
-  } catch (error) {
-    throw new AwsError('SerializationException', `The body is not JSON: ${(error as Error).message}`)
-  }
-  if (typeof input !== 'object' || input === null || Array.isArray(input))
-    throw new AwsError('SerializationException', 'The body is not a JSON object')
-  return { ...input }
 }
 
 function queryOf(query: URLSearchParams): Record<string, unknown> {

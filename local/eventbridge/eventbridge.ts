@@ -1,5 +1,6 @@
 import { randomUUID } from 'node:crypto'
-import { createAwsJsonServer, type OnRequest } from '../common/aws-json-server.ts'
+import type { OnRequest } from '../common/aws-call.ts'
+import { createAwsJsonServer } from '../common/aws-json-server.ts'
 import { createFaults, type Faults } from '../faults/faults.ts'
 import { type BackOff, type Carriers, createDelivery, type DeliveryFailure } from './delivery.ts'
 import { type PutEventsEntry, putEvents } from './put-events.ts'

@@ -1,7 +1,7 @@
 import { join } from 'node:path'
 import { ACCOUNT_ID } from '../assembly/account.ts'
+import type { OnRequest } from '../common/aws-call.ts'
 import { AwsError } from '../common/aws-error.ts'
-import type { OnRequest } from '../common/aws-json-server.ts'
 import { createAwsServer } from '../common/aws-server.ts'
 import { createStateFile, readStateFile } from '../ecs/state-file.ts'
 import { roleOperations } from './operations.ts'
@@ -61,8 +61,8 @@ export async function createIam(options: IamOptions = {}): Promise<Iam> {
   const roles = new Roles(options.resources ?? [], kept ?? [])
   const file = createStateFile(path, () => JSON.stringify(roles.made()))
   const server = await createAwsServer({
-    service: 'iam',
     protocol: awsQuery({
+      service: 'iam',
       version: '2010-05-08',
       namespace: NAMESPACE,
       operations: roleOperations(roles, { now, save: file.save }),

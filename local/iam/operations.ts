@@ -1,5 +1,5 @@
+import type { AwsOperation } from '../common/aws-call.ts'
 import { AwsError } from '../common/aws-error.ts'
-import type { AwsOperation } from '../common/aws-json-server.ts'
 import { parsePolicy } from './policy.ts'
 import { noSuch, type Role, type Roles, type RoleTag } from './roles.ts'
 

@@ -1,5 +1,5 @@
+import type { AwsOperation } from '../common/aws-call.ts'
 import { AwsError } from '../common/aws-error.ts'
-import type { AwsOperation } from '../common/aws-json-server.ts'
 import type { AwsProtocol } from '../common/aws-server.ts'
 
 /**
@@ -7,12 +7,14 @@ import type { AwsProtocol } from '../common/aws-server.ts'
  * are texts, lists and objects; the operation converts numbers and booleans.
  */
 export function awsQuery(options: {
+  readonly service: string
   readonly version: string
   readonly namespace: string
   readonly operations: Readonly<Record<string, AwsOperation>>
 }): AwsProtocol {
-  const { version, namespace, operations } = options
+  const { service, version, namespace, operations } = options
   return {
+    codes: { tooLarge: 'RequestEntityTooLarge', internal: 'InternalFailure' },
     find(_request, body) {
       const form = new URLSearchParams(body.toString('utf8'))
       const name = form.get('Action') ?? ''
@@ -20,16 +22,16 @@ export function awsQuery(options: {
       if (!run || form.get('Version') !== version)
         throw new AwsError('InvalidAction', `The local endpoint does not carry out ${name} (${form.get('Version')})`)
       const input = inputOf(form)
-      return { name, input, run: (call) => run(input, call) }
+      return { service, name, input, run: (call) => run(input, call) }
     },
-    answer: (operation, output, requestId) => ({
+    answer: ({ name }, output, { requestId }) => ({
       headers: { 'content-type': 'text/xml' },
       body:
-        `<${operation}Response xmlns="${namespace}">` +
-        (output === undefined ? '' : element(`${operation}Result`, output)) +
-        `<ResponseMetadata>${element('RequestId', requestId)}</ResponseMetadata></${operation}Response>`,
+        `<${name}Response xmlns="${namespace}">` +
+        (output === undefined ? '' : element(`${name}Result`, output)) +
+        `<ResponseMetadata>${element('RequestId', requestId)}</ResponseMetadata></${name}Response>`,
     }),
-    refuse: ({ code, message, statusCode, fields }, requestId) => ({
+    refuse: ({ code, message, statusCode, fields }, { requestId }) => ({
       headers: { 'content-type': 'text/xml' },
       body:
         `<ErrorResponse xmlns="${namespace}">` +

@@ -1,4 +1,4 @@
-import type { AwsCall, Disturbance } from '../common/aws-json-server.ts'
+import type { AwsCall, Disturbance } from '../common/aws-call.ts'
 
 /** A moment at which a test may end an environment: one of its calls to AWS. */
 export interface KillMoment {

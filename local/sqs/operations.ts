@@ -1,5 +1,5 @@
+import type { AwsOperation } from '../common/aws-call.ts'
 import { AwsError } from '../common/aws-error.ts'
-import type { AwsOperation } from '../common/aws-json-server.ts'
 import { refuse } from './errors.ts'
 import type { Message } from './message.ts'
 import { type MessageAttributes, md5, md5OfAttributes, messageSize, validateAttributes } from './message-attributes.ts'

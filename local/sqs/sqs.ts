@@ -1,5 +1,6 @@
 import { join } from 'node:path'
-import { createAwsJsonServer, type OnRequest } from '../common/aws-json-server.ts'
+import type { OnRequest } from '../common/aws-call.ts'
+import { createAwsJsonServer } from '../common/aws-json-server.ts'
 import { refuse } from './errors.ts'
 import {
   type InvokeFunction,

@@ -1,7 +1,7 @@
 import { randomUUID } from 'node:crypto'
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http'
+import { type AwsCall, accessKeyIdOf, type OnRequest } from '../common/aws-call.ts'
 import { AwsError } from '../common/aws-error.ts'
-import { type AwsCall, accessKeyIdOf, type OnRequest } from '../common/aws-json-server.ts'
 import { BodyTooLarge, ClientAborted, readBody } from '../common/http-body.ts'
 import { closeServer, KEEP_ALIVE_MS, listen } from '../common/listen.ts'
 import type { Connection } from './connection.ts'

@@ -1,5 +1,5 @@
 import type { CloudAssembly } from '../assembly/cloud-assembly.ts'
-import type { OnRequest } from '../common/aws-json-server.ts'
+import type { OnRequest } from '../common/aws-call.ts'
 import type { Lambda } from '../lambda/lambda.ts'
 
 /** What `createWebSocketApi` takes. Times are in milliseconds; defaults are API Gateway's. */

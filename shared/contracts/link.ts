@@ -59,6 +59,9 @@ export const MessagePartSchema = z.object({
   data: z.string().max(WEBSOCKET_MAX_MESSAGE_BYTES),
 })
 
+/** A part of an answer. With `encoding`, `data` is a piece of the base64 of the gzipped JSON text: each message costs an invocation. */
+export const AnswerPartSchema = MessagePartSchema.extend({ encoding: z.literal('gzip').optional() })
+
 /**
  * How the team's repository stands, as workspace sync tells it. `synced`: what is in the workspace is at the remote (or there
  * is none). `unpushed`: committed here, the remote did not take it yet. `failed`: nothing can be done until somebody acts.
@@ -128,7 +131,7 @@ export const LinkUpSchema = z.discriminatedUnion('type', [
   /** Preview: how far it is. */
   z.object({ ...up, type: z.literal('preview'), ...PreviewReportSchema.shape }),
   /** Part `part` (from 0) of `parts` of the JSON that answers a request; the parts may arrive in any order. */
-  z.object({ ...up, type: z.literal('answer'), ...MessagePartSchema.shape }),
+  z.object({ ...up, type: z.literal('answer'), ...AnswerPartSchema.shape }),
 ])
 export type LinkUp = z.infer<typeof LinkUpSchema>
 

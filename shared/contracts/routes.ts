@@ -34,6 +34,8 @@ export interface Route {
   readonly answer?: z.ZodType
   /** Statuses it may answer beside 200 and the platform's own 401, 403, 413, 500, 503. */
   readonly errors?: readonly number[]
+  /** What answers may be asleep and is woken by the request: until it is there, 503 with `Retry-After` is the right answer and no fault. */
+  readonly wakes?: true
 }
 
 /** Error body of every refusal that is ours; the authorizer's 401 and 403 carry `message` only. */
@@ -232,6 +234,7 @@ export const routes = {
     query: files.ListFilesQuerySchema,
     answer: files.ListFilesAnswerSchema,
     errors: [400, 404, 409],
+    wakes: true,
   },
   readFile: {
     method: 'GET',
@@ -242,6 +245,7 @@ export const routes = {
     query: files.ReadFileQuerySchema,
     answer: files.ReadFileAnswerSchema,
     errors: [400, 404, 409, 413],
+    wakes: true,
   },
   writeFile: {
     method: 'POST',
@@ -252,6 +256,7 @@ export const routes = {
     body: files.WriteFileBodySchema,
     answer: files.WriteFileAnswerSchema,
     errors: [400, 404, 409, 413, 507],
+    wakes: true,
   },
   getPreviewStatus: {
     ...preview,

@@ -160,9 +160,11 @@ function plant(path: string, content: string | Buffer): void {
   writeFileSync(join(workspace, path), content)
 }
 
-/** Sync has made a round since now: what is written now has reached the repository. */
+/** Sync has made a round since now: what is written now has reached the repository. The editor's writes bring a round forward. */
 async function round(name: string): Promise<void> {
-  plant(name, `${name}\n`)
+  expect(await hostile.call('POST', '/api/ide/file', { path: name, content: `${name}\n` })).toMatchObject({
+    status: 200,
+  })
   await vi.waitFor(() => expect(own.file(name)).toBe(`${name}\n`), SOON)
 }
 
@@ -186,6 +188,7 @@ describe('a hostile team', () => {
     setTraps(workspace, `[core]\n\tworktree = ${teamDirectory(product, victim.teamId)}\n`)
     await round('after-configuration.txt')
     own.push({ 'from-a-human.txt': 'merged\n' }, 'Beside it')
+    await round('after-a-human.txt')
     await vi.waitFor(() => expect(readFileSync(join(workspace, 'from-a-human.txt'), 'utf8')).toBe('merged\n'), SOON)
     expect(sprung()).toEqual([])
   })

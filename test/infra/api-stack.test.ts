@@ -88,6 +88,49 @@ describe('HTTP API', () => {
   })
 })
 
+describe('the alarm on faults', () => {
+  const filter = app.ofType('AWS::Logs::MetricFilter').find(({ stack }) => stack === 'api')
+  const pattern: string = filter?.Properties.FilterPattern
+
+  /** The pattern as CloudWatch Logs reads it: `=` and `!=` on strings, where `*` stands for anything. */
+  function counts(line: { status: string; routeKey: string }): boolean {
+    const terms = pattern.slice(1, -1).replaceAll(/\$\.(\w+) (!?=) "([^"]*)"/g, (_, field, operator, text) => {
+      const value = line[field as keyof typeof line]
+      const isLike = text.endsWith('*') ? value.startsWith(text.slice(0, -1)) : value === text
+      return String(isLike === (operator === '='))
+    })
+    expect(terms).toMatch(/^[\s()&|]*(?:(?:true|false)[\s()&|]*)+$/)
+    return new Function(`return ${terms}`)() as boolean
+  }
+
+  it('counts every 5xx but the 503 of a route that wakes what it needs', () => {
+    const waking = contract.filter(({ wakes }) => wakes).map(keyOf)
+    expect(waking.sort()).toEqual(['GET /api/ide/file', 'GET /api/ide/files', 'POST /api/ide/file'])
+    for (const key of [...contract.map(keyOf), defaultRoute.routeKey]) {
+      for (const status of ['200', '403', '429']) expect(counts({ status, routeKey: key })).toBe(false)
+      for (const status of ['500', '502', '504', '507']) expect(counts({ status, routeKey: key })).toBe(true)
+      expect(counts({ status: '503', routeKey: key })).toBe(!waking.includes(key))
+    }
+  })
+
+  it('reads the access log of the HTTP API, which names what the pattern asks for', () => {
+    const stage = app
+      .ofType('AWS::ApiGatewayV2::Stage')
+      .find(({ stack, Properties }) => stack === 'api' && Properties.StageName === '$default')
+    const { DestinationArn, Format } = stage?.Properties.AccessLogSettings ?? {}
+    expect(JSON.stringify(DestinationArn)).toContain(filter?.Properties.LogGroupName.Ref)
+    expect(JSON.parse(Format)).toMatchObject({ status: '$context.status', routeKey: '$context.routeKey' })
+    const made = filter?.Properties.MetricTransformations[0]
+    app.templates.api.hasResourceProperties('AWS::CloudWatch::Alarm', {
+      Namespace: made.MetricNamespace,
+      MetricName: made.MetricName,
+      Statistic: 'Sum',
+      Period: 300,
+      Threshold: 5,
+    })
+  })
+})
+
 describe('access logs of both APIs', () => {
   it('name the request and nothing that could hold a secret', () => {
     const stages = app.ofType('AWS::ApiGatewayV2::Stage')

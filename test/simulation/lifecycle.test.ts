@@ -3,7 +3,7 @@
  * the invariants hold. The failing case's seed and path stand in fast-check's message.
  */
 import fc from 'fast-check'
-import { afterAll, beforeAll, expect, it } from 'vitest'
+import { expect } from 'vitest'
 import { createEnvironmentStore } from '../../shared/adapters/dynamodb/environment-store.ts'
 import { createLedgerStore } from '../../shared/adapters/dynamodb/ledger-store.ts'
 import type { Work } from '../../shared/contracts/work.ts'
@@ -18,14 +18,9 @@ import { reconcile, SETTLING_MS } from '../../shared/domain/environments/reconci
 import { isFinal } from '../../shared/domain/environments/transitions.ts'
 import type { LedgerEntry } from '../../shared/domain/ledger/schema.ts'
 import { environment, NOW, spawnEntry } from '../support/environments.ts'
-import { startTables } from '../support/local-tables.ts'
+import type { startTables } from '../support/local-tables.ts'
 import { RUN_FAULTS, SimulatedEcs } from '../support/simulated-ecs.ts'
-
-let tables: Awaited<ReturnType<typeof startTables>>
-beforeAll(async () => {
-  tables = await startTables()
-})
-afterAll(() => tables.close())
+import { simulation } from '../support/simulation.ts'
 
 const agent = fc.nat({ max: 3 })
 const step = fc.oneof(
@@ -45,7 +40,7 @@ const step = fc.oneof(
 )
 
 let worlds = 0
-function createWorld() {
+function createWorld(tables: Awaited<ReturnType<typeof startTables>>) {
   const teamId = `world-${++worlds}`
   let now = NOW.getTime()
   const ecs = new SimulatedEcs()
@@ -156,29 +151,25 @@ const ownRecords = ({ environments, teamId }: World) => ({
   },
 })
 
-it('two reconcile cycles heal whatever was lost', { timeout: 120_000 }, async () => {
-  await fc.assert(
-    fc.asyncProperty(fc.array(step, { minLength: 5, maxLength: 40 }), async (steps) => {
-      const world = createWorld()
-      await world.spawn()
-      for (const action of steps) await play(world, action)
+const lives = fc.array(step, { minLength: 5, maxLength: 40 })
+simulation('two reconcile cycles heal whatever was lost', lives, 60, async (steps, tables) => {
+  const world = createWorld(tables)
+  await world.spawn()
+  for (const action of steps) await play(world, action)
 
-      // A healthy world from here on; every message and event that is still under way is lost.
-      world.ecs.runFaults = []
-      world.ecs.stopFails = 0
-      const deps = { ...world.deps, environments: ownRecords(world) }
-      for (let cycle = 0; cycle < 2; cycle++) {
-        world.queue.length = 0
-        world.pass(SETTLING_MS + 1)
-        await reconcile(deps)
-        for (const work of world.queue.splice(0)) await world.work(work)
-        world.ecs.advance()
-      }
-      await reconcile(deps)
-      await holds(world)
-    }),
-    { numRuns: Number(process.env.SIMULATION_RUNS ?? 60) },
-  )
+  // A healthy world from here on; every message and event that is still under way is lost.
+  world.ecs.runFaults = []
+  world.ecs.stopFails = 0
+  const deps = { ...world.deps, environments: ownRecords(world) }
+  for (let cycle = 0; cycle < 2; cycle++) {
+    world.queue.length = 0
+    world.pass(SETTLING_MS + 1)
+    await reconcile(deps)
+    for (const work of world.queue.splice(0)) await world.work(work)
+    world.ecs.advance()
+  }
+  await reconcile(deps)
+  await holds(world)
 })
 
 async function holds(world: World): Promise<void> {

@@ -4,7 +4,7 @@
  * what was taken down. The failing case's seed and path stand in fast-check's message.
  */
 import fc from 'fast-check'
-import { afterAll, beforeAll, expect, it } from 'vitest'
+import { expect } from 'vitest'
 import { observeTask, orderWork, sendEvent } from '../../shared/domain/environments/operations.ts'
 import { isFinal } from '../../shared/domain/environments/transitions.ts'
 import {
@@ -14,16 +14,10 @@ import {
   stopTeam,
   wakeTeam,
 } from '../../shared/domain/teams/operations.ts'
-import { startTables } from '../support/local-tables.ts'
 import { RUN_FAULTS } from '../support/simulated-ecs.ts'
 import { RESOURCE_FAULTS } from '../support/simulated-team-resources.ts'
+import { simulation } from '../support/simulation.ts'
 import { type TeamWorld, teamWorld } from '../support/teams.ts'
-
-let tables: Awaited<ReturnType<typeof startTables>>
-beforeAll(async () => {
-  tables = await startTables()
-})
-afterAll(() => tables.close())
 
 const agent = fc.nat({ max: 3 })
 const step = fc.oneof(
@@ -168,17 +162,13 @@ async function heal(world: TeamWorld): Promise<void> {
   }
 }
 
-it('a team’s environment comes to rest, whatever was lost', { timeout: 300_000 }, async () => {
-  await fc.assert(
-    fc.asyncProperty(fc.array(step, { minLength: 10, maxLength: 60 }), async (steps) => {
-      const world = teamWorld(tables)
-      await spawn(world)
-      for (const action of steps) await play(world, action)
-      await heal(world)
-      await holds(world)
-    }),
-    { numRuns: Number(process.env.SIMULATION_RUNS ?? 25) },
-  )
+const lives = fc.array(step, { minLength: 10, maxLength: 60 })
+simulation('a team’s environment comes to rest, whatever was lost', lives, 25, async (steps, tables) => {
+  const world = teamWorld(tables)
+  await spawn(world)
+  for (const action of steps) await play(world, action)
+  await heal(world)
+  await holds(world)
 })
 
 async function holds(world: TeamWorld): Promise<void> {

@@ -84,14 +84,18 @@ class SyncProcess {
     this.#child.stderr?.setEncoding('utf8').on('data', (text: string) => this.#team.log.push(text))
   }
 
-  /** Undefined when the process was killed before it answered. */
+  /** Undefined when the process was killed before it answered. Rejects when it has ended by itself. */
   tell(order: SyncOrder): Promise<SyncAnswer | undefined> {
     const child = this.#child
-    if (!child) throw new Error('It does not run')
-    return new Promise((resolve) => {
-      child.once('exit', () => resolve(undefined))
+    return new Promise((resolve, reject) => {
+      const ended = () => {
+        if (child?.signalCode === 'SIGKILL') resolve(undefined)
+        else reject(new Error(`Sync ended by itself: ${this.#team.log.slice(-3).join('')}`))
+      }
+      if (!child || child.exitCode !== null || child.signalCode !== null) return ended()
+      child.once('exit', ended)
       child.once('message', (answer: SyncAnswer) => {
-        child.removeAllListeners('exit')
+        child.removeListener('exit', ended)
         this.report = answer.report ?? this.report
         resolve(answer)
       })

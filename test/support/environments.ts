@@ -1,4 +1,6 @@
 /** Records and moments for tests: a fixed clock, a record as a spawn leaves it. */
+
+import type { EnvironmentEvent } from '../../shared/domain/environments/events.ts'
 import type { Change, EnvironmentStore } from '../../shared/domain/environments/ports.ts'
 import type {
   AgentEnvironment,
@@ -6,7 +8,7 @@ import type {
   PreviewEnvironment,
   SyncEnvironment,
 } from '../../shared/domain/environments/schema.ts'
-import { applyEvent, type EnvironmentEvent } from '../../shared/domain/environments/state-machine.ts'
+import { applyEvent } from '../../shared/domain/environments/state-machine.ts'
 import type { DescribedTask } from '../../shared/domain/environments/tasks.ts'
 
 export const NOW = new Date('2026-01-02T03:04:05.000Z')

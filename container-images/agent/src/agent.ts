@@ -1,9 +1,10 @@
 import { WORKSPACE_PATIENCE_MS } from '../../../shared/contracts/limits.ts'
 import type { ContainerProgram } from '../../common/src/container.ts'
 import { EXIT } from '../../common/src/exit-codes.ts'
-import { MAX_REASON, type Outcome, tellExit, within } from '../../common/src/goodbye.ts'
+import { type Outcome, tellExit, within } from '../../common/src/goodbye.ts'
 import { LinkClient, type LinkOrder } from '../../common/src/link-client.ts'
 import { LinkCredential } from '../../common/src/link-credential.ts'
+import { healthMessage, linkStatus, linkTrouble } from '../../common/src/link-health.ts'
 import type { Log } from '../../common/src/log.ts'
 import type { Health } from '../../common/src/status-server.ts'
 import { ForeignClaudeHome } from './claude-cli.ts'
@@ -92,11 +93,8 @@ export class Agent implements ContainerProgram {
   }
 
   health(): Health {
-    const downMs = this.#link.downForMs
-    if (downMs > this.#timings.linkDownUnhealthyMs) {
-      const why = this.#link.lastProblem ? `: ${this.#link.lastProblem}` : ''
-      return { status: 'unhealthy', detail: `The link is down for ${Math.round(downMs / 1000)} s${why}` }
-    }
+    const trouble = linkTrouble(this.#link, this.#timings.linkDownUnhealthyMs)
+    if (trouble) return trouble
     if (this.#phase === 'running' && !this.#console.running)
       return { status: 'unhealthy', detail: 'The program is gone' }
     if (this.#console.refusedInputs > 0)
@@ -111,11 +109,7 @@ export class Agent implements ContainerProgram {
       phase: this.#phase,
       uptimeSeconds: Math.round((performance.now() - this.#startedAt) / 1000),
       pid: process.pid,
-      link: {
-        state: this.#link.state,
-        downForMs: Math.round(this.#link.downForMs),
-        lastProblem: this.#link.lastProblem,
-      },
+      link: linkStatus(this.#link),
       terminal: this.#console.status(),
       health: this.health(),
     }
@@ -248,13 +242,7 @@ export class Agent implements ContainerProgram {
     const health = this.health()
     const changed = `${health.status} ${health.detail ?? ''}`
     if (onlyChange && changed === this.#lastHealth) return
-    const sent = this.#link.send({
-      action: 'link',
-      type: 'health',
-      status: health.status,
-      ...(health.detail === undefined ? {} : { detail: health.detail.slice(0, MAX_REASON) }),
-      lateInputs: this.#console.lateInputs,
-    })
+    const sent = this.#link.send({ ...healthMessage(health), lateInputs: this.#console.lateInputs })
     if (sent) this.#lastHealth = changed
   }
 }

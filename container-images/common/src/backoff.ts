@@ -14,9 +14,14 @@ export class Backoff {
     this.#random = random
   }
 
+  /** Milliseconds that the next wait takes at most. */
+  get longestMs(): number {
+    return Math.min(this.#maxMs, this.#minMs * 2 ** Math.min(this.#failures, 30))
+  }
+
   /** The wait before the next try, in milliseconds. */
   next(): number {
-    const ceiling = Math.min(this.#maxMs, this.#minMs * 2 ** Math.min(this.#failures, 30))
+    const ceiling = this.longestMs
     this.#failures++
     return ceiling / 2 + (this.#random() * ceiling) / 2
   }

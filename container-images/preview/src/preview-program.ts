@@ -8,9 +8,10 @@ import {
 } from '../../../shared/contracts/preview-link.ts'
 import type { ContainerProgram } from '../../common/src/container.ts'
 import { EXIT } from '../../common/src/exit-codes.ts'
-import { MAX_REASON, type Outcome, tellExit, within } from '../../common/src/goodbye.ts'
+import { type Outcome, tellExit, within } from '../../common/src/goodbye.ts'
 import { LinkClient, type LinkOrder } from '../../common/src/link-client.ts'
 import { LinkCredential } from '../../common/src/link-credential.ts'
+import { healthMessage, linkStatus, linkTrouble } from '../../common/src/link-health.ts'
 import type { Log } from '../../common/src/log.ts'
 import type { Health } from '../../common/src/status-server.ts'
 import { type MirrorNews, MirrorThread } from './mirror/mirror-thread.ts'
@@ -104,11 +105,8 @@ export class PreviewProgram implements ContainerProgram {
 
   /** Of the container, not of the project: a repository that cannot be run is no reason to replace its container. */
   health(): Health {
-    const downMs = this.#link.downForMs
-    if (downMs > this.#timings.linkDownUnhealthyMs) {
-      const why = this.#link.lastProblem ? `: ${this.#link.lastProblem}` : ''
-      return { status: 'unhealthy', detail: `The link is down for ${Math.round(downMs / 1000)} s${why}` }
-    }
+    const trouble = linkTrouble(this.#link, this.#timings.linkDownUnhealthyMs)
+    if (trouble) return trouble
     return { status: 'healthy', detail: this.#report.phase }
   }
 
@@ -119,11 +117,7 @@ export class PreviewProgram implements ContainerProgram {
       port: this.#port,
       uptimeSeconds: Math.round((performance.now() - this.#startedAt) / 1000),
       pid: process.pid,
-      link: {
-        state: this.#link.state,
-        downForMs: Math.round(this.#link.downForMs),
-        lastProblem: this.#link.lastProblem,
-      },
+      link: linkStatus(this.#link),
       report: this.#report,
       mirror: this.#mirrored,
       mirrorProblem: this.#mirrorProblem,
@@ -236,12 +230,9 @@ export class PreviewProgram implements ContainerProgram {
     const answers = phase === 'ready' && ((await this.#runner?.answers()) ?? false)
     if (this.#ending || this.#report.phase !== phase) return
     const detail = answers || phase === 'failed' ? reason : `Nothing answers on port ${this.#port}`
-    this.#link.send({
-      action: 'link',
-      type: 'health',
-      status: answers ? 'healthy' : 'unhealthy',
-      ...(detail === undefined ? {} : { detail: detail.slice(0, MAX_REASON) }),
-    })
+    this.#link.send(
+      healthMessage({ status: answers ? 'healthy' : 'unhealthy', ...(detail === undefined ? {} : { detail }) }),
+    )
   }
 
   #finish(outcome: Outcome, tell: boolean): void {

@@ -69,7 +69,7 @@ export class Rounds {
 
   async #run(): Promise<void> {
     const backoff = new Backoff(this.#timings.prepareMinMs, this.#timings.prepareMaxMs)
-    while (!this.#stopped && !(await this.#prepare())) await this.#wait(backoff.next())
+    while (!this.#stopped && !(await this.#prepare(backoff.longestMs))) await this.#wait(backoff.next())
     while (!this.#stopped) {
       this.#enter('working')
       await this.#engine
@@ -82,10 +82,10 @@ export class Rounds {
     }
   }
 
-  async #prepare(): Promise<boolean> {
+  async #prepare(againWithinMs: number): Promise<boolean> {
     this.#enter('preparing')
     try {
-      await this.#engine.prepare()
+      await this.#engine.prepare(againWithinMs)
       this.#prepared = true
       return true
     } catch (error) {

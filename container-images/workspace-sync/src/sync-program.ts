@@ -1,12 +1,12 @@
 import { realpath } from 'node:fs/promises'
-import path from 'node:path'
-import { type LinkDown, TEAM_FILES } from '../../../shared/contracts/link.ts'
-import { checkRepositoryUrl, RepositoryUrlError } from '../../../shared/contracts/repository-url.ts'
+import type { LinkDown } from '../../../shared/contracts/link.ts'
+import { RepositoryUrlError } from '../../../shared/contracts/repository-url.ts'
 import type { ContainerProgram } from '../../common/src/container.ts'
 import { EXIT } from '../../common/src/exit-codes.ts'
-import { MAX_REASON, type Outcome, tellExit } from '../../common/src/goodbye.ts'
+import { type Outcome, tellExit } from '../../common/src/goodbye.ts'
 import { LinkClient, type LinkOrder } from '../../common/src/link-client.ts'
 import { LinkCredential } from '../../common/src/link-credential.ts'
+import { healthMessage, linkStatus, linkTrouble } from '../../common/src/link-health.ts'
 import type { Log } from '../../common/src/log.ts'
 import type { Health } from '../../common/src/status-server.ts'
 import { Authors } from './authors.ts'
@@ -15,7 +15,7 @@ import { FilesServer } from './files/files-server.ts'
 import { FilesRefused, TeamFiles } from './files/team-files.ts'
 import type { WorkspaceSync, WorkspaceSyncOptions } from './git/types.ts'
 import type { Resolve } from './remote/addresses.ts'
-import { RemoteAccess } from './remote/remote-access.ts'
+import { type RemoteAccess, remoteOf } from './remote/remote-access.ts'
 import { Reports } from './reports.ts'
 import { Rounds } from './rounds.ts'
 import type { SyncSettings } from './settings.ts'
@@ -118,11 +118,8 @@ export class SyncProgram implements ContainerProgram {
   }
 
   health(): Health {
-    const downMs = this.#link.downForMs
-    if (downMs > this.#timings.linkDownUnhealthyMs) {
-      const why = this.#link.lastProblem ? `: ${this.#link.lastProblem}` : ''
-      return { status: 'unhealthy', detail: `The link is down for ${Math.round(downMs / 1000)} s${why}` }
-    }
+    const trouble = linkTrouble(this.#link, this.#timings.linkDownUnhealthyMs)
+    if (trouble) return trouble
     const rounds = this.#rounds
     if (rounds && rounds.state !== 'waiting' && rounds.inStateMs > this.#timings.stuckMs)
       return {
@@ -140,11 +137,7 @@ export class SyncProgram implements ContainerProgram {
       phase: this.#phase,
       uptimeSeconds: Math.round((performance.now() - this.#startedAt) / 1000),
       pid: process.pid,
-      link: {
-        state: this.#link.state,
-        downForMs: Math.round(this.#link.downForMs),
-        lastProblem: this.#link.lastProblem,
-      },
+      link: linkStatus(this.#link),
       rounds: this.#rounds && { state: this.#rounds.state, count: this.#rounds.count },
       report: this.#reports.latest,
       health: this.health(),
@@ -220,17 +213,8 @@ export class SyncProgram implements ContainerProgram {
   async #begin({ repository, allowLoopback }: Welcome): Promise<void> {
     this.#phase = 'syncing'
     const root = await realpath(this.#settings.teamRoot)
-    const { resolve } = this.#options
     if (repository !== undefined)
-      this.#remote = new RemoteAccess(
-        {
-          repository: checkRepositoryUrl(repository.url, { allowLoopback }),
-          allowLoopback,
-          knownHosts: path.join(root, TEAM_FILES.sync, 'known_hosts'),
-          ...(resolve ? { resolve } : {}),
-        },
-        repository.credential,
-      )
+      this.#remote = remoteOf(repository, { allowLoopback, root, resolve: this.#options.resolve })
     const remote = this.#remote
     const engine = this.#options.createEngine({
       root,
@@ -307,12 +291,6 @@ export class SyncProgram implements ContainerProgram {
     const health = this.health()
     const changed = JSON.stringify(health)
     if (onlyChange && changed === this.#lastHealth) return
-    const sent = this.#link.send({
-      action: 'link',
-      type: 'health',
-      status: health.status,
-      ...(health.detail === undefined ? {} : { detail: health.detail.slice(0, MAX_REASON) }),
-    })
-    if (sent) this.#lastHealth = changed
+    if (this.#link.send(healthMessage(health))) this.#lastHealth = changed
   }
 }

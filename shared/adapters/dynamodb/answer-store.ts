@@ -1,17 +1,17 @@
 import { type DynamoDBDocumentClient, GetCommand, PutCommand, QueryCommand } from '@aws-sdk/lib-dynamodb'
 import * as z from 'zod'
-import { MessagePartSchema } from '../../contracts/link.ts'
+import { AnswerPartSchema } from '../../contracts/link.ts'
 import { CorruptRecord } from '../../domain/errors.ts'
 import { ANSWER_TTL_MS, type AnswerStore } from '../../domain/files/answers.ts'
-import type { MessagePart } from '../../domain/files/parts.ts'
+import type { AnswerPart } from '../../domain/files/parts.ts'
 import { ANSWER_PART_PREFIX, answerPartition, answerPartKey, answerRequestKey } from './session-keys.ts'
 
 const RequestSchema = z.object({ expiresAt: z.number() })
 
 const expiry = (now: Date): number => Math.ceil((now.getTime() + ANSWER_TTL_MS) / 1000)
 
-function partOf(item: Record<string, unknown>): MessagePart {
-  const parsed = MessagePartSchema.safeParse(item)
+function partOf(item: Record<string, unknown>): AnswerPart {
+  const parsed = AnswerPartSchema.safeParse(item)
   if (parsed.success) return parsed.data
   throw new CorruptRecord(`answer ${String(item.pk)}/${String(item.sk)}: ${z.prettifyError(parsed.error)}`)
 }
@@ -47,7 +47,7 @@ export function createAnswerStore(client: DynamoDBDocumentClient, table: string)
       if (!Item) return []
       const first = partOf(Item)
       if (first.parts === 1) return [first]
-      const parts: MessagePart[] = []
+      const parts: AnswerPart[] = []
       let last: Record<string, unknown> | undefined
       do {
         const page = await client.send(

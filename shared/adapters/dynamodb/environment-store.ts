@@ -14,19 +14,12 @@ import { CorruptRecord, TooManyAgents, Unavailable } from '../../domain/errors.t
 import type { LedgerEntry } from '../../domain/ledger/schema.ts'
 import { chatItem } from './chat-keys.ts'
 import { decodeCursor, encodeCursor } from './cursor.ts'
-import {
-  idempotencyKey,
-  type Key,
-  RECORD_PREFIX,
-  recordKey,
-  slotKey,
-  slotPrefix,
-  teamPartition,
-} from './environment-keys.ts'
+import { idempotencyKey, type Key, RECORD_PREFIX, recordKey, teamPartition } from './environment-keys.ts'
 import { epochSeconds, ledgerHead, toLedgerItem } from './ledger-items.ts'
 import { freePort, releasePort, takePort } from './port-leases.ts'
 import { directoryWrites } from './preview-directory.ts'
 import { lostRaces, retryWrite } from './retry-write.ts'
+import { freeSlot, heldSlots, releaseSlot, takeSlot } from './slot-leases.ts'
 
 type TransactItem = NonNullable<ConstructorParameters<typeof TransactWriteCommand>[0]['TransactItems']>[number]
 
@@ -90,8 +83,8 @@ export function createEnvironmentStore(
               TransactItems: [
                 writeRecord(record, change),
                 ...appendEntry(entry),
-                ...releaseSlot(record, change.next),
-                ...(slot === undefined ? [] : [takeSlot(record, slot)]),
+                ...releaseSlot(table, record, change.next),
+                ...(slot === undefined ? [] : [takeSlot(table, record, slot)]),
                 ...portLeases(record, change.next),
                 ...directoryWrites(previewsTable, record, change),
               ],
@@ -111,7 +104,7 @@ export function createEnvironmentStore(
       return retryWrite<Created<R>>(async () => {
         const [used, held, head] = await Promise.all([
           replayKey && read(replayKey),
-          slots === undefined ? undefined : heldSlots(teamId, type),
+          slots === undefined ? undefined : heldSlots(client, table, teamId, type),
           ledgerHead(client, table, teamId),
         ])
         if (used && idempotency) {
@@ -126,7 +119,7 @@ export function createEnvironmentStore(
         const items: TransactItem[] = [
           putNew(toItem(created)),
           ...appendEntry(written),
-          ...(slot === undefined ? [] : [takeSlot(record, slot)]),
+          ...(slot === undefined ? [] : [takeSlot(table, record, slot)]),
           ...portLeases(undefined, created),
           ...directoryWrites(previewsTable, undefined, { next: created }),
           ...(replayKey && idempotency
@@ -197,33 +190,10 @@ export function createEnvironmentStore(
     }
   }
 
-  async function heldSlots(teamId: string, type: Environment['type']): Promise<Set<number>> {
-    const { Items = [] } = await client.send(
-      new QueryCommand({
-        TableName: table,
-        KeyConditionExpression: 'pk = :pk AND begins_with(sk, :prefix)',
-        ExpressionAttributeValues: { ':pk': teamPartition(teamId), ':prefix': slotPrefix(type) },
-        ConsistentRead: true,
-      }),
-    )
-    return new Set(Items.map(({ sk }) => Number(String(sk).slice(slotPrefix(type).length))))
-  }
-
   async function leaseFor({ teamId, type }: Environment, slots: number): Promise<number> {
-    const slot = freeSlot(await heldSlots(teamId, type), slots)
+    const slot = freeSlot(await heldSlots(client, table, teamId, type), slots)
     if (slot === undefined) throw new TooManyAgents(slots)
     return slot
-  }
-
-  function takeSlot({ teamId, type, id }: Environment, slot: number): TransactItem {
-    return putNew({ ...slotKey(teamId, type, slot), holder: id })
-  }
-
-  /** A random free one: two spawns at the same moment seldom want the same. */
-  function freeSlot(held: ReadonlySet<number>, slots: number): number | undefined {
-    const free = Array.from({ length: slots }, (_, slot) => slot).filter((slot) => !held.has(slot))
-    // Leases above a limit that was lowered count as well.
-    return held.size < slots ? free[Math.floor(Math.random() * free.length)] : undefined
   }
 
   /** A live preview holds a port: one is looked for when it has none, and the transaction decides whether it is still free. */
@@ -271,21 +241,6 @@ export function createEnvironmentStore(
 
   function putNew(item: Record<string, unknown>): TransactItem {
     return { Put: { TableName: table, Item: item, ConditionExpression: 'attribute_not_exists(pk)' } }
-  }
-
-  function releaseSlot(before: Environment, after: Environment): TransactItem[] {
-    if (before.slot === undefined || after.slot !== undefined) return []
-    return [
-      {
-        Delete: {
-          TableName: table,
-          Key: slotKey(before.teamId, before.type, before.slot),
-          // Only the holder gives a lease back; one that is gone already is no reason to keep the record live.
-          ConditionExpression: 'attribute_not_exists(pk) OR holder = :holder',
-          ExpressionAttributeValues: { ':holder': before.id },
-        },
-      },
-    ]
   }
 
   function entryOf(

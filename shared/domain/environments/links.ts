@@ -7,9 +7,10 @@ import type { Clock } from '../clock.ts'
 import type { LedgerEntry } from '../ledger/schema.ts'
 import type { PreviewOwner } from '../previews/record.ts'
 import { type PreviewTrees, previewTrees } from '../previews/trees.ts'
+import type { EnvironmentEvent } from './events.ts'
 import type { EnvironmentStore } from './ports.ts'
 import type { Environment, EnvironmentRef } from './schema.ts'
-import { applyEvent, type EnvironmentEvent } from './state-machine.ts'
+import { applyEvent } from './state-machine.ts'
 import { isFinal } from './transitions.ts'
 
 export type LinkRef = EnvironmentRef & { readonly generation: number }

@@ -6,9 +6,10 @@ import type { Work } from '../../contracts/work.ts'
 import type { Clock } from '../clock.ts'
 import type { LedgerEntry } from '../ledger/schema.ts'
 import type { Publish } from '../realtime/publish.ts'
+import type { EnvironmentEvent } from './events.ts'
 import type { Committed, EnvironmentStore } from './ports.ts'
 import type { Environment, EnvironmentRef } from './schema.ts'
-import { applyEvent, type EnvironmentEvent } from './state-machine.ts'
+import { applyEvent } from './state-machine.ts'
 import { hasEnded } from './task-end.ts'
 import {
   clientTokenOf,

@@ -4,10 +4,8 @@
  */
 
 import { LINK_TICKET_TTL_MS, MAX_START_ATTEMPTS } from '../../contracts/limits.ts'
-import type { SyncReport } from '../../contracts/link.ts'
-import type { PreviewReport } from '../../contracts/preview-link.ts'
 import type { ServerEvent } from '../../contracts/socket-events.ts'
-import type { Actor } from '../ledger/schema.ts'
+import { actorOf, type EnvironmentEvent, type EnvironmentEventType } from './events.ts'
 import { end, NEVER_STARTED, nextGeneration, type Patch, requestStop } from './generations.ts'
 import type { Change } from './ports.ts'
 import { addressOf, isIdle, toldOf, withIdle, withReport, withVisibility } from './preview-state.ts'
@@ -16,76 +14,9 @@ import { reported, saidOf } from './sync-report.ts'
 import { describeTaskEnd, hasEnded, type ObservedTask } from './task-end.ts'
 import { agentViewStatus, canMove, isFinal } from './transitions.ts'
 
-type Member = { readonly userId: string }
-
-export type EnvironmentEvent =
-  /** The start worker is about to call RunTask for the current attempt. */
-  | { readonly type: 'start-claimed'; readonly ticketHash: string }
-  | { readonly type: 'task-accepted'; readonly taskArn: string }
-  /** Something that the task needs is not there yet; it is tried again. */
-  | { readonly type: 'start-delayed'; readonly reason: string }
-  /** A definite no of ECS: no task exists. `retry`: a later attempt may be answered otherwise. */
-  | { readonly type: 'start-refused'; readonly attempt: number; readonly reason: string; readonly retry: boolean }
-  /** The start is given up without a definite answer; a task that exists after all is an orphan. */
-  | { readonly type: 'start-abandoned'; readonly reason: string }
-  | { readonly type: 'task-observed'; readonly task: ObservedTask }
-  /** ECS does not know the record's task (any more). */
-  | { readonly type: 'task-vanished'; readonly reason: string }
-  | { readonly type: 'stop-requested'; readonly member: Member }
-  | { readonly type: 'delete-requested'; readonly member: Member }
-  /** `slots`: how many live records of its type the team may have, for one that has ended and needs a lease again; absent: any. */
-  | { readonly type: 'restart-requested'; readonly member: Member; readonly slots?: number }
-  /** The control plane ends it (`isIdle`: a preview that a visit starts again), begins it anew (it failed), or takes it away (its team goes): `reason` for a person. */
-  | { readonly type: 'stop-ordered'; readonly reason: string; readonly isIdle?: boolean }
-  | { readonly type: 'start-ordered' }
-  | { readonly type: 'delete-ordered'; readonly reason: string }
-  | { readonly type: 'stop-failed'; readonly reason: string }
-  | { readonly type: 'ticket-used'; readonly keyHash: string }
-  | {
-      readonly type: 'exit-reported'
-      readonly exit: {
-        readonly exitCode: number
-        readonly signal?: string | undefined
-        readonly reason?: string | undefined
-      }
-    }
-  | { readonly type: 'health-reported'; readonly status: 'healthy' | 'unhealthy'; readonly detail?: string | undefined }
-  /** `at`: when the gateway received it; absent: now. */
-  | { readonly type: 'sync-reported'; readonly report: SyncReport; readonly at?: Date }
-  | { readonly type: 'preview-reported'; readonly report: PreviewReport; readonly at?: Date }
-  /** A preview that is stopped for idleness is visited. */
-  | { readonly type: 'wake-ordered' }
-  /** Whether others than members may look at a preview. */
-  | { readonly type: 'visibility-set'; readonly member: Member; readonly isPublic: boolean }
-export type EnvironmentEventType = EnvironmentEvent['type']
-
 export interface Moment {
   readonly now: Date
   readonly correlationId: string
-}
-
-const ACTORS: Readonly<Record<EnvironmentEventType, Exclude<Actor['kind'], 'member'> | 'member'>> = {
-  'start-claimed': 'control-plane',
-  'task-accepted': 'control-plane',
-  'start-delayed': 'control-plane',
-  'start-refused': 'platform',
-  'start-abandoned': 'control-plane',
-  'task-observed': 'platform',
-  'task-vanished': 'control-plane',
-  'stop-requested': 'member',
-  'delete-requested': 'member',
-  'restart-requested': 'member',
-  'stop-ordered': 'control-plane',
-  'start-ordered': 'control-plane',
-  'delete-ordered': 'control-plane',
-  'stop-failed': 'control-plane',
-  'ticket-used': 'container',
-  'exit-reported': 'container',
-  'health-reported': 'container',
-  'sync-reported': 'container',
-  'preview-reported': 'container',
-  'wake-ordered': 'control-plane',
-  'visibility-set': 'member',
 }
 
 /** Applies `event` to `record`; undefined when it changes nothing (a repeat, a late or foreign event, a final record). */
@@ -99,14 +30,12 @@ export function applyEvent(record: Environment, event: EnvironmentEvent, moment:
     throw new Error(`illegal transition ${record.status} → ${to} by ${event.type}`)
 
   const next = merge(record, fields, moment.now)
-  const kind = ACTORS[event.type]
-  const actor: Actor = kind === 'member' ? { kind, userId: 'member' in event ? event.member.userId : '' } : { kind }
   const told = tell(record, next, event.type)
   return {
     next,
     entry: {
       at: moment.now.toISOString(),
-      actor,
+      actor: actorOf(event),
       cause: event.type,
       correlationId: moment.correlationId,
       ...(next.reason !== undefined && next.reason !== record.reason ? { reason: next.reason } : {}),

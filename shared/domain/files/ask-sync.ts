@@ -20,7 +20,7 @@ import type { TeamRequest } from '../teams/operations.ts'
 import type { TeamEnvironment } from '../teams/schema.ts'
 import { syncIdOf } from '../teams/sync-record.ts'
 import { encodedLength } from '../terminal/split.ts'
-import { joined, partsOf } from './parts.ts'
+import { answerText, partsOf } from './parts.ts'
 import type { FilesDeps } from './ports.ts'
 import { refusalOf } from './refusals.ts'
 
@@ -143,10 +143,24 @@ const stoppedByMember = (): Conflict =>
   new Conflict("The team's environment was stopped by a member; it starts again with the next agent")
 
 async function answerTo(ref: EnvironmentRef, requestId: string, until: number, deps: FilesDeps): Promise<string> {
-  const text = await waitFor(async () => joined(await deps.answers.read(ref, requestId)), until, deps)
+  const look = async () => unpacked(await deps.answers.read(ref, requestId), ref, deps)
+  const text = await waitFor(look, until, deps)
   if (text !== undefined) return text
   deps.log.warn('Workspace sync did not answer', { teamId: ref.teamId, environmentId: ref.id, requestId })
   throw new Unavailable('The workspace did not answer in time; try again in a moment', { retryAfterSeconds: 5 })
+}
+
+function unpacked(parts: Parameters<typeof answerText>[0], ref: EnvironmentRef, deps: FilesDeps): string | undefined {
+  try {
+    return answerText(parts)
+  } catch (error) {
+    throw unreadable(ref, String(error), deps)
+  }
+}
+
+function unreadable({ teamId, id }: EnvironmentRef, problem: string, { log }: FilesDeps): WorkspaceFailed {
+  log.error('Workspace sync gave an answer that cannot be read', { teamId, environmentId: id, problem })
+  return new WorkspaceFailed('The workspace gave an answer that cannot be read')
 }
 
 /** What `look` finds, looked for again and again until then. */
@@ -166,21 +180,13 @@ async function waitFor<T>(
 
 const RefusedSchema = z.object({ ok: z.literal(false), code: FilesRefusalSchema, message: z.string().max(500) })
 
-function resultOf(op: FilesRequest['op'], text: string, ref: EnvironmentRef, { log }: FilesDeps): unknown {
+function resultOf(op: FilesRequest['op'], text: string, ref: EnvironmentRef, deps: FilesDeps): unknown {
   // The function's answer carries it as text within JSON.
   if (encodedLength(text) > LAMBDA_MAX_RESPONSE_BYTES - ENVELOPE_BYTES)
     throw new FileTooLarge('This takes too much room to be shown')
   const schema = z.discriminatedUnion('ok', [z.object({ ok: z.literal(true), result: RESULTS[op] }), RefusedSchema])
   const answer = schema.safeParse(jsonOrUndefined(text))
-  if (!answer.success) {
-    const problem = z.prettifyError(answer.error)
-    log.error('Workspace sync gave an answer that cannot be read', {
-      teamId: ref.teamId,
-      environmentId: ref.id,
-      problem,
-    })
-    throw new WorkspaceFailed('The workspace gave an answer that cannot be read')
-  }
+  if (!answer.success) throw unreadable(ref, z.prettifyError(answer.error), deps)
   if (!answer.data.ok) throw refusalOf(answer.data satisfies FilesAnswer)
   return answer.data.result
 }

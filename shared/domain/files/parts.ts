@@ -1,10 +1,12 @@
 /** A message over a link that is too large for one frame: its JSON text in parts, which may arrive in any order. */
+import { gunzipSync } from 'node:zlib'
 import type * as z from 'zod'
-import { MAX_MESSAGE_PARTS } from '../../contracts/limits.ts'
-import type { MessagePartSchema } from '../../contracts/link.ts'
+import { LAMBDA_MAX_RESPONSE_BYTES, MAX_MESSAGE_PARTS } from '../../contracts/limits.ts'
+import type { AnswerPartSchema, MessagePartSchema } from '../../contracts/link.ts'
 import { splitEncoded } from '../terminal/split.ts'
 
 export type MessagePart = z.infer<typeof MessagePartSchema>
+export type AnswerPart = z.infer<typeof AnswerPartSchema>
 
 /** Undefined: it would take more than `MAX_MESSAGE_PARTS`. @param maxEncoded Bytes of JSON that one part's data may take. */
 export function partsOf(id: string, text: string, maxEncoded: number): MessagePart[] | undefined {
@@ -25,4 +27,16 @@ export function joined(parts: readonly MessagePart[]): string | undefined {
     pieces.push(piece.data)
   }
   return pieces.join('')
+}
+
+/**
+ * The text of an answer; undefined while parts are missing. It comes from a container, which is hostile ground: what unpacks to more than
+ * a function could pass on is not unpacked. Throws when it is not what it says to be.
+ */
+export function answerText(parts: readonly AnswerPart[]): string | undefined {
+  const text = joined(parts)
+  const encoding = parts[0]?.encoding
+  if (text === undefined || parts.some((part) => part.encoding !== encoding)) return undefined
+  if (encoding === undefined) return text
+  return gunzipSync(Buffer.from(text, 'base64'), { maxOutputLength: LAMBDA_MAX_RESPONSE_BYTES }).toString('utf8')
 }

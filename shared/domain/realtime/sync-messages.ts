@@ -47,8 +47,9 @@ export async function onSyncMessage(
       return outcome === 'sent' ? 'done' : 'unreachable'
     }
     case 'answer': {
-      const { id, part, parts, data } = message
-      if ((await deps.answers.put(ref, { id, part, parts, data }, deps.clock.now())) === 'unknown')
+      const { id, part, parts, data, encoding } = message
+      const answer = { id, part, parts, data, ...(encoding ? { encoding } : {}) }
+      if ((await deps.answers.put(ref, answer, deps.clock.now())) === 'unknown')
         deps.log.info('An answer that nobody waits for, dropped', { teamId: ref.teamId, environmentId: ref.id })
       return 'done'
     }

@@ -1,6 +1,6 @@
 /** A ledger entry in plain words: what happened, who or what caused it, and why. */
 import { MAX_START_ATTEMPTS } from '../../contracts/limits.ts'
-import type { EnvironmentEventType } from '../environments/state-machine.ts'
+import type { EnvironmentEventType } from '../environments/events.ts'
 import type { LedgerEntry } from '../ledger/schema.ts'
 
 /** What can be the cause of an entry about a record: an event of the state machine, or its creation. */

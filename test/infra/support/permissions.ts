@@ -3,7 +3,7 @@
  * one-machine runtime carries out every call; held against this, what runs there is also allowed in an account.
  */
 import type { CloudAssembly } from '../../../local/assembly/cloud-assembly.ts'
-import type { AwsCall } from '../../../local/common/aws-json-server.ts'
+import type { AwsCall } from '../../../local/common/aws-call.ts'
 import { TEAM_TAGS } from '../../../shared/contracts/team-resources.ts'
 
 export interface Need {

@@ -9,6 +9,7 @@ import { type FilesAnswer, FilesAnswerSchema, type FilesRequest } from '../../..
 import { LINK_CHUNK_MAX_ENCODED_BYTES } from '../../../shared/contracts/limits.ts'
 import { LINK_HEADERS, type LinkDown, type LinkUp, LinkUpSchema } from '../../../shared/contracts/link.ts'
 import type { WelcomePreview } from '../../../shared/contracts/preview-link.ts'
+import { answerText } from '../../../shared/domain/files/parts.ts'
 
 export type Welcome = Extract<LinkDown, { type: 'welcome' }>
 export type WelcomeSync = Extract<LinkDown, { type: 'welcome-sync' }>
@@ -137,8 +138,7 @@ export class FakeControlPlane {
       const found = this.messages.filter((message) => message.type === 'answer').filter((message) => message.id === id)
       return found.length > 0 && found.length === found[0]?.parts && found
     }, `the answer to ${id}`)
-    const text = parts.sort((a, b) => a.part - b.part).map(({ data }) => data)
-    return FilesAnswerSchema.parse(JSON.parse(text.join('')))
+    return FilesAnswerSchema.parse(JSON.parse(answerText(parts) ?? ''))
   }
 
   cut(): void {

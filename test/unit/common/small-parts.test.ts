@@ -69,7 +69,9 @@ describe('back-off', () => {
     expect(low.next()).toBe(50)
     const high = new Backoff(100, 1000, () => 0.999999)
     expect(high.next()).toBeLessThan(100)
+    expect(high.longestMs).toBe(200)
     for (let i = 0; i < 2000; i++) expect(high.next()).toBeLessThan(1000)
+    expect(high.longestMs).toBe(1000)
   })
 })
 

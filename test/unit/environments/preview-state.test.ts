@@ -1,9 +1,10 @@
 import { describe, expect, it } from 'vitest'
 import type { PreviewReport } from '../../../shared/contracts/preview-link.ts'
+import type { EnvironmentEvent } from '../../../shared/domain/environments/events.ts'
 import { linkOrders } from '../../../shared/domain/environments/links.ts'
 import { previewStatus } from '../../../shared/domain/environments/preview-state.ts'
 import { type Environment, EnvironmentSchema, expectType } from '../../../shared/domain/environments/schema.ts'
-import { applyEvent, type EnvironmentEvent } from '../../../shared/domain/environments/state-machine.ts'
+import { applyEvent } from '../../../shared/domain/environments/state-machine.ts'
 import { directoryItemOf } from '../../../shared/domain/previews/directory-item.ts'
 import { after, environment, fixedClock, NOW, observed, previewEnvironment } from '../../support/environments.ts'
 

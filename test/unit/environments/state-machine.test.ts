@@ -1,9 +1,10 @@
 import { describe, expect, it } from 'vitest'
 import type { SyncReport } from '../../../shared/contracts/link.ts'
 import { type ChatMessage, ChatMessageSchema } from '../../../shared/contracts/socket-events.ts'
+import type { EnvironmentEvent } from '../../../shared/domain/environments/events.ts'
 import { HELD_OUT_MS } from '../../../shared/domain/environments/generations.ts'
 import { type Environment, type Status, StatusSchema } from '../../../shared/domain/environments/schema.ts'
-import { applyEvent, type EnvironmentEvent } from '../../../shared/domain/environments/state-machine.ts'
+import { applyEvent } from '../../../shared/domain/environments/state-machine.ts'
 import { agentViewStatus, canMove, isFinal, TRANSITIONS } from '../../../shared/domain/environments/transitions.ts'
 import { after, environment, NOW, observed, syncEnvironment, TASK_ARN } from '../../support/environments.ts'
 

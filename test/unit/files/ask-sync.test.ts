@@ -4,7 +4,7 @@ import { FILES_PATIENCE_MS, LINK_CHUNK_MAX_ENCODED_BYTES, MAX_FILE_BYTES } from 
 import { LinkDownSchema } from '../../../shared/contracts/link.ts'
 import type { SyncEnvironment } from '../../../shared/domain/environments/schema.ts'
 import { askSync } from '../../../shared/domain/files/ask-sync.ts'
-import { joined, type MessagePart, partsOf } from '../../../shared/domain/files/parts.ts'
+import { type AnswerPart, joined, type MessagePart, partsOf } from '../../../shared/domain/files/parts.ts'
 import type { FilesDeps } from '../../../shared/domain/files/ports.ts'
 import { linkOr } from '../../../shared/domain/realtime/link-state.ts'
 import type { TeamEnvironment } from '../../../shared/domain/teams/schema.ts'
@@ -26,11 +26,13 @@ function bench({
   isConnected = true,
   answer = (): FilesAnswer | string | undefined => ({ ok: true, result: READ_RESULT }),
   team = {},
+  encoding,
 }: {
   status?: SyncEnvironment['status'] | 'none'
   isConnected?: boolean
   answer?: (request: FilesRequest) => FilesAnswer | string | undefined
   team?: Partial<TeamEnvironment> | undefined
+  encoding?: 'gzip'
 } = {}) {
   const time = new VirtualTime()
   const links = memoryLinks()
@@ -40,7 +42,7 @@ function bench({
     posts: [] as string[],
     asked: [] as FilesRequest[],
     expected: new Set<string>(),
-    kept: new Map<string, MessagePart[]>(),
+    kept: new Map<string, AnswerPart[]>(),
     logged: [] as string[],
     outcomes: [] as ('gone' | 'full' | 'unclear')[],
   }
@@ -62,7 +64,8 @@ function bench({
     if (said === undefined) return
     const out = typeof said === 'string' ? said : JSON.stringify(said)
     // As they may come: in any order.
-    state.kept.set(message.id, (partsOf(message.id, out, LINK_CHUNK_MAX_ENCODED_BYTES) ?? []).reverse())
+    const pieces = partsOf(message.id, out, LINK_CHUNK_MAX_ENCODED_BYTES) ?? []
+    state.kept.set(message.id, pieces.map((part) => ({ ...part, ...(encoding ? { encoding } : {}) })).reverse())
   }
   const log = (message: string) => void state.logged.push(message)
   const record = { ...REF, type: 'sync', status } as SyncEnvironment
@@ -143,6 +146,12 @@ describe('the files API', () => {
     expect(state.asked).toEqual([write])
     expect(state.posts.length).toBeGreaterThan(5)
     for (const post of state.posts) expect(Buffer.byteLength(post)).toBeLessThan(128 * 1024)
+  })
+
+  it('refuses an answer that is not packed as it says', async () => {
+    const { refusal, state } = bench({ answer: () => '{"ok":true}', encoding: 'gzip' })
+    expect(await refusal()).toMatchObject({ status: 500, code: 'WORKSPACE_FAILED' })
+    expect(state.logged).toEqual(['Workspace sync gave an answer that cannot be read'])
   })
 
   it('wakes sync up and asks it once it is there', async () => {

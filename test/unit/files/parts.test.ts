@@ -1,8 +1,31 @@
+import { gzipSync } from 'node:zlib'
 import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
-import { MAX_FILE_BYTES, MAX_MESSAGE_PARTS } from '../../../shared/contracts/limits.ts'
+import { LAMBDA_MAX_RESPONSE_BYTES, MAX_FILE_BYTES, MAX_MESSAGE_PARTS } from '../../../shared/contracts/limits.ts'
 import { MessagePartSchema } from '../../../shared/contracts/link.ts'
-import { joined, partsOf } from '../../../shared/domain/files/parts.ts'
+import { answerText, joined, partsOf } from '../../../shared/domain/files/parts.ts'
+
+describe('an answer', () => {
+  const packed = (text: string) =>
+    (partsOf('id', gzipSync(text).toString('base64'), 60) ?? []).map((part) => ({ ...part, encoding: 'gzip' as const }))
+
+  it('is its text, packed or not, once all parts are there', () => {
+    const text = JSON.stringify({ ok: true, result: { content: 'ünd 😀\n'.repeat(100) } })
+    expect(answerText(partsOf('id', text, 60) ?? [])).toBe(text)
+    const parts = packed(text)
+    expect(parts.length).toBeGreaterThan(1)
+    expect(answerText(parts.toReversed())).toBe(text)
+    expect(answerText(parts.slice(1))).toBeUndefined()
+    expect(
+      answerText(parts.map(({ encoding, ...part }, n) => (n === 0 ? part : { ...part, encoding }))),
+    ).toBeUndefined()
+  })
+
+  it('is not unpacked beyond what can be passed on, nor when it is no packed text', () => {
+    expect(() => answerText(packed('x'.repeat(LAMBDA_MAX_RESPONSE_BYTES + 1)))).toThrow(RangeError)
+    expect(() => answerText([{ id: 'id', part: 0, parts: 1, data: 'no gzip', encoding: 'gzip' }])).toThrow()
+  })
+})
 
 describe('a message in parts', () => {
   it('is the same again, in whatever order its parts come and however often', () => {

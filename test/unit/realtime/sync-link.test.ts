@@ -150,7 +150,12 @@ describe('what only workspace sync says', () => {
     const part = { id: 'r-1', part: 0, parts: 1, data: '{}' }
     await sync.say({ type: 'answer', ...part })
     await sync.say({ type: 'answer', ...part, id: 'r-2' })
-    expect(world.answers).toEqual([{ id: 'sync-1', part }])
+    const packed = { ...part, encoding: 'gzip' }
+    await sync.say({ type: 'answer', ...packed })
+    expect(world.answers.map(({ id, part: kept }) => [id, kept])).toEqual([
+      ['sync-1', part],
+      ['sync-1', packed],
+    ])
     expect(sync.state.closed).toBe(false)
   })
 

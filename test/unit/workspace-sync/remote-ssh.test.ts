@@ -5,6 +5,7 @@ import path from 'node:path'
 import { promisify } from 'node:util'
 import ssh2 from 'ssh2'
 import { afterEach, beforeEach, describe, expect, it } from 'vitest'
+import { createWorkspaceSync } from '../../../container-images/workspace-sync/src/git/workspace-sync.ts'
 import { RemoteAccess } from '../../../container-images/workspace-sync/src/remote/remote-access.ts'
 import type { GitCredential } from '../../../shared/contracts/link.ts'
 import { makeTeam, removeDirectories } from './sync-fixture.ts'
@@ -66,7 +67,7 @@ async function start(hostKey: string, port = 0): Promise<number> {
   return (started.address() as AddressInfo).port
 }
 
-const KEY: GitCredential = { kind: 'ssh-key', privateKey: ours.private }
+const KEY = { kind: 'ssh-key', privateKey: ours.private } as const satisfies GitCredential
 
 /** A name that only the checked address leads to this machine: it does not exist. */
 const access = (port: number, credential?: GitCredential) =>
@@ -125,5 +126,53 @@ describe('git over ssh', () => {
     const wrong = utils.generateKeyPairSync('ed25519').private
     await expect(lsRemote(access(port, { kind: 'ssh-key', privateKey: wrong }))).rejects.toThrow('Permission denied')
     expect(commands).toEqual([])
+  })
+})
+
+describe('what members are told when it fails', () => {
+  /** As the engine reports it and the program explains it. */
+  async function told(remote: RemoteAccess): Promise<string> {
+    const repository = { url: remote.url, gitEnvironment: () => remote.gitEnvironment() }
+    const ended = new AbortController()
+    const details: (string | undefined)[] = []
+    const sync = createWorkspaceSync({
+      root: (await makeTeam()).root,
+      repository,
+      authors: async () => [],
+      report: ({ detail }) => void details.push(detail),
+      clock: { now: () => new Date() },
+      log: () => undefined,
+      signal: ended.signal,
+    })
+    try {
+      await expect(sync.prepare()).rejects.toThrow()
+      return remote.explain(details.at(-1) ?? '')
+    } finally {
+      ended.abort()
+      await remote.close()
+    }
+  }
+
+  it('is what ssh says, and whose key it is about', async () => {
+    const port = await start(hostKeys[0].private)
+    expect(await told(access(port))).toBe(
+      'git ls-remote: the remote asks for a deploy key, and the team has stored none: Permission denied (publickey)',
+    )
+    const wrong: GitCredential = { kind: 'ssh-key', privateKey: utils.generateKeyPairSync('ed25519').private }
+    expect(await told(access(port, wrong))).toBe(
+      "git ls-remote: the remote refused the team's deploy key: Permission denied (publickey)",
+    )
+    const broken = KEY.privateKey.replace(/\n.{20}/, '\n')
+    expect(await told(access(port, { kind: 'ssh-key', privateKey: broken }))).toMatch(
+      /^git ls-remote: the team's deploy key cannot be read: [^/]+$/,
+    )
+    const known = `[git.example.com]:${port} ${hostKeys[1].public}`
+    expect(await told(access(port, { ...KEY, knownHosts: known }))).toContain('Host key verification failed')
+  })
+
+  it('is that nobody answers', async () => {
+    const port = await start(hostKeys[0].private)
+    await stop()
+    expect(await told(access(port, KEY))).toMatch(/^git ls-remote: ssh: connect to host .*: Connection refused$/)
   })
 })

@@ -236,6 +236,15 @@ describe('texts for members', () => {
     expect(new RemoteAccess(options).explain(prompt)).toBe(
       'git fetch: the remote asks for a git credential, and the team has stored none',
     )
+    const denied =
+      'git fetch: Load key "/tmp/k/key": error in libcrypto; git@example.com: Permission denied (publickey).'
+    expect(new RemoteAccess(options, key).explain(denied)).toBe(
+      "git fetch: the team's deploy key cannot be read: error in libcrypto; " +
+        "the remote refused the team's deploy key: Permission denied (publickey)",
+    )
+    expect(new RemoteAccess(options).explain('git@example.com: Permission denied (publickey,password)')).toBe(
+      'the remote asks for a deploy key, and the team has stored none: Permission denied (publickey,password)',
+    )
   })
 })
 

@@ -40,7 +40,7 @@ export class FakeEngine implements WorkspaceSync {
   readonly calls: string[] = []
   readonly #waiting: { readonly count: number; readonly resolve: () => void }[] = []
   options: WorkspaceSyncOptions | undefined
-  onPrepare: () => Promise<void> = async () => undefined
+  onPrepare: (againWithinMs?: number) => Promise<void> = async () => undefined
   onRound: () => Promise<void> = async () => undefined
   onFinish: (deadline: Date) => Promise<void> = async () => undefined
   onBranch: string | undefined = 'trunk'
@@ -64,9 +64,9 @@ export class FakeEngine implements WorkspaceSync {
     return new Promise((resolve) => this.#waiting.push({ count, resolve }))
   }
 
-  prepare = async (): Promise<void> => {
+  prepare = async (againWithinMs?: number): Promise<void> => {
     this.#note('prepare')
-    await this.onPrepare()
+    await this.onPrepare(againWithinMs)
   }
 
   round = async (): Promise<void> => {

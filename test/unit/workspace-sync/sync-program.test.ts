@@ -85,15 +85,19 @@ describe('workspace sync in its container program', () => {
     plane = await FakeControlPlane.start({ sync: { repository: REPOSITORY } })
     const engine = new FakeEngine()
     let tries = 0
-    engine.onPrepare = async () => {
+    const againWithin: unknown[] = []
+    engine.onPrepare = async (withinMs) => {
+      againWithin.push(withinMs)
       if (++tries === 3) return
       engine.given.report({ state: 'failed', detail: 'The remote refused the credential' })
       throw new SyncProblem('The remote refused the credential', 'failed')
     }
-    const { program, code, logged } = await startSync(plane.url, { engine })
+    const timings = { prepareMinMs: 5, prepareMaxMs: 8 }
+    const { program, code, logged } = await startSync(plane.url, { engine, timings })
     await plane.until(() => plane.health.some(({ detail }) => detail === 'failed: The remote refused the credential'))
     await engine.called(4)
     expect(engine.calls).toEqual(['prepare', 'prepare', 'prepare', 'round'])
+    expect(againWithin).toEqual([5, 8, 8])
     expect(plane.reports).toHaveLength(1)
     expect(logged.join('\n')).toContain('The remote refused the credential')
     program.stop()

@@ -1,14 +1,16 @@
+import { promisify } from 'node:util'
+import { gzip } from 'node:zlib'
 import type * as z from 'zod'
 import { type FilesAnswer, FilesRequestSchema } from '../../../../shared/contracts/files.ts'
 import { LAMBDA_MAX_RESPONSE_BYTES } from '../../../../shared/contracts/limits.ts'
 import type { Log } from '../../../common/src/log.ts'
-import { type MessagePart, Reassembly, type ReassemblyLimits, splitMessage } from './message-parts.ts'
+import { type AnswerPart, type MessagePart, Reassembly, type ReassemblyLimits, splitMessage } from './message-parts.ts'
 import { FilesRefused, type FilesResult } from './team-files.ts'
 
 export type FilesServerPorts = {
   readonly handle: (request: z.infer<typeof FilesRequestSchema>) => Promise<FilesResult>
   /** Hands a part of an answer to the link; false when it is down. */
-  readonly send: (part: MessagePart) => boolean
+  readonly send: (part: AnswerPart) => boolean
   readonly log: Log
 }
 
@@ -53,7 +55,7 @@ export class FilesServer {
 
   #refuse(id: string, message: string): void {
     this.#ports.log('WARN', 'A request of the files API was refused', { message })
-    this.#answer(id, { ok: false, code: 'failed', message })
+    this.#answer(id, { ok: false, code: 'failed', message }).catch((error: unknown) => this.#unanswered(error))
   }
 
   #next(): void {
@@ -63,7 +65,7 @@ export class FilesServer {
     this.#working++
     this.#work(request.text)
       .then((answer) => this.#answer(request.id, answer))
-      .catch((error: unknown) => this.#ports.log('ERROR', 'A request was not answered', { error: String(error) }))
+      .catch((error: unknown) => this.#unanswered(error))
       .finally(() => {
         this.#working--
         this.#next()
@@ -82,8 +84,12 @@ export class FilesServer {
     }
   }
 
-  #answer(id: string, answer: FilesAnswer): void {
-    const parts = partsOf(id, answer) ?? partsOf(id, TOO_LONG) ?? []
+  #unanswered(error: unknown): void {
+    this.#ports.log('ERROR', 'A request was not answered', { error: String(error) })
+  }
+
+  async #answer(id: string, answer: FilesAnswer): Promise<void> {
+    const parts = (await partsOf(id, answer)) ?? (await partsOf(id, TOO_LONG)) ?? []
     if (!parts.every((part) => this.#ports.send(part)))
       this.#ports.log('WARN', 'An answer of the files API found no link')
   }
@@ -95,10 +101,20 @@ const TOO_LONG: FilesAnswer = {
   message: 'The file has too many special characters to be shown',
 }
 
-/** Undefined when the answer is longer than can be passed on. */
-function partsOf(id: string, answer: FilesAnswer): readonly MessagePart[] | undefined {
+const packed = promisify(gzip)
+
+/**
+ * Undefined when the answer is longer than can be passed on. What needs more than one message is packed when that makes fewer of them: source
+ * code and listings take a third or less.
+ */
+async function partsOf(id: string, answer: FilesAnswer): Promise<readonly AnswerPart[] | undefined> {
   const text = JSON.stringify(answer)
-  return Buffer.byteLength(JSON.stringify(text)) <= MAX_ANSWER_BYTES ? splitMessage(id, text) : undefined
+  if (Buffer.byteLength(JSON.stringify(text)) > MAX_ANSWER_BYTES) return undefined
+  const plain = splitMessage(id, text)
+  if (plain?.length === 1) return plain
+  const fewer = splitMessage(id, (await packed(text)).toString('base64'))
+  if (!fewer || (plain && plain.length <= fewer.length)) return plain
+  return fewer.map((part) => ({ ...part, encoding: 'gzip' }))
 }
 
 function parse(text: string): z.infer<typeof FilesRequestSchema> | undefined {

@@ -1,8 +1,9 @@
 import type * as z from 'zod'
 import { LINK_CHUNK_MAX_ENCODED_BYTES, MAX_MESSAGE_PARTS } from '../../../../shared/contracts/limits.ts'
-import type { MessagePartSchema } from '../../../../shared/contracts/link.ts'
+import type { AnswerPartSchema, MessagePartSchema } from '../../../../shared/contracts/link.ts'
 
 export type MessagePart = z.infer<typeof MessagePartSchema>
+export type AnswerPart = z.infer<typeof AnswerPartSchema>
 
 /** Bytes that a code point has inside a JSON string (ECMA-262, QuoteJSONString). */
 function encodedBytes(code: number): number {

@@ -5,16 +5,19 @@
  */
 import { randomBytes } from 'node:crypto'
 import { type BigIntStats, linkSync, mkdirSync, renameSync, symlinkSync } from 'node:fs'
-import { lstat, mkdir, readlink, rm, rmdir } from 'node:fs/promises'
+import { lstat, mkdir, readdir, readlink, rm, rmdir } from 'node:fs/promises'
 import path from 'node:path'
 import { isDotGit, splitPath } from '../safe-files/paths.ts'
-import { inParent, type SafeDirectory } from '../safe-files/safe-directory.ts'
+import { inParent, openDirectory, type SafeDirectory, statPath } from '../safe-files/safe-directory.ts'
 import { isErrno, SafeFileError } from '../safe-files/safe-file-error.ts'
 import { hashPath } from './hash.ts'
 import type { Layout } from './layout.ts'
 import { type BytePath, type Change, diffTrees, type Entry, GITLINK, indexInfo, SYMLINK, toBytes } from './objects.ts'
 import { finishJournal, startJournal } from './replaced.ts'
 import type { Git } from './run-git.ts'
+
+/** Levels of empty directories that are removed to make room. */
+const MAX_EMPTY_DEPTH = 20
 
 export type ApplyInput = {
   readonly git: Git
@@ -78,8 +81,10 @@ async function applyChange(tree: SafeDirectory, change: Change, aside: string, s
       // What is in a submodule's directory is the agents' own.
       if (!(await removeEmpty(tree, bytes))) return to === undefined
     }
-    const present = await hashPath(tree, bytes, (to ?? from)?.oid.length === 64)
+    let present = await hashPath(tree, bytes, (to ?? from)?.oid.length === 64)
     if (to?.mode === GITLINK && present?.stats.isDirectory()) return true
+    // git does not know of empty directories: nothing stands there for it.
+    if (present?.stats.isDirectory() && (await removeEmptyTree(tree, bytes))) present = undefined
     if (same(present?.entry, to)) return true
     if (!same(present?.entry, from?.mode === GITLINK ? undefined : from)) return false
     const put = to && (await placing(to, Buffer.concat([Buffer.from(`${staging}/`), bytes])))
@@ -153,6 +158,24 @@ async function removeEmpty(tree: SafeDirectory, directory: Buffer): Promise<bool
     if (isErrno(error, 'ENOENT', 'ENOTDIR', 'ELOOP')) return true
     throw error
   }
+}
+
+/** Whether the directory had nothing but directories in it, and is gone. */
+async function removeEmptyTree(tree: SafeDirectory, path: Buffer, depth = 0): Promise<boolean> {
+  if (depth > MAX_EMPTY_DEPTH) return false
+  const directory = await openDirectory(tree, path)
+  let names: Buffer[]
+  try {
+    names = await readdir(directory.self(), { encoding: 'buffer' })
+  } finally {
+    await directory.close()
+  }
+  for (const name of names) {
+    const inner = Buffer.concat([path, Buffer.from('/'), name])
+    if (!(await statPath(tree, inner))?.isDirectory()) return false
+    if (!(await removeEmptyTree(tree, inner, depth + 1))) return false
+  }
+  return removeEmpty(tree, path)
 }
 
 async function removeEmptyParents(tree: SafeDirectory, file: Buffer): Promise<void> {

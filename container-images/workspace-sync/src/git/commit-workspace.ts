@@ -138,7 +138,7 @@ async function commit(engine: Engine, snapshot: Snapshot, tip: string | undefine
     line,
     headSeen,
     indexReady: true,
-    ...(tip === undefined ? {} : { handled: { ...state.handled, [state.branch]: tip } }),
+    ...(tip === undefined || state.detached ? {} : { handled: { ...state.handled, [state.branch]: tip } }),
     ...(line === state.line ? {} : { committedAt: engine.now().toISOString() }),
   })
 

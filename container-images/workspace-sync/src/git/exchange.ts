@@ -123,7 +123,8 @@ async function nameAtRemote(
   const { branch, defaultBranch, renamed, seen } = engine.state
   const followed = ofBranch(renamed, branch)
   if (tips.has(branch)) {
-    if (followed !== undefined) await engine.change({ renamed: { ...renamed, [branch]: branch } })
+    if (followed !== undefined && followed !== branch)
+      await engine.change({ renamed: { ...renamed, [branch]: branch } })
     return branch
   }
   if (followed !== undefined && tips.has(followed)) return followed

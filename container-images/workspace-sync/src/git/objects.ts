@@ -81,7 +81,8 @@ export async function writeBlobs(
 }
 
 async function send(stdin: Writable, data: Buffer): Promise<void> {
-  if (data.length === 0 || stdin.write(data)) return
+  // A process that has ended says by its exit code why.
+  if (stdin.destroyed || data.length === 0 || stdin.write(data)) return
   // A process that has died gives an error instead; then there is nobody to write to.
   await Promise.race([once(stdin, 'drain'), once(stdin, 'close')])
 }

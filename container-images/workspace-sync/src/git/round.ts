@@ -8,7 +8,7 @@ import { type Committed, commitWorkspace, isAtWork } from './commit-workspace.ts
 import { type Engine, remoteTips } from './engine.ts'
 import { type Exchanged, exchange } from './exchange.ts'
 import { keepLateWrites } from './late-writes.ts'
-import { isAtRemote, treeOf } from './objects.ts'
+import { isAtRemote, shownPath, treeOf } from './objects.ts'
 import { ofBranch } from './state.ts'
 
 export type RoundOutcome = {
@@ -49,7 +49,8 @@ async function follow(
 ): Promise<boolean> {
   const { git, layout, zero, state } = engine
   const seen = remote && !state.detached ? { seen: { ...state.seen, [remote.branch]: remote.tip } } : {}
-  const isSeen = remote === undefined || ofBranch(state.seen, remote.branch) === remote.tip
+  const isSeen =
+    remote === undefined || state.detached !== undefined || ofBranch(state.seen, remote.branch) === remote.tip
   if (line === state.line && isSeen) return true
   if (line !== state.line) {
     // The remote took its time: an agent may have switched to another branch since.
@@ -59,7 +60,13 @@ async function follow(
     const to = await treeOf(git, line)
     const left = await applyTree({ git, layout, tree, zero, now: engine.now() }, committed.tree, to)
     // The line must not claim what the working tree does not have: the next commit would take it back.
-    if (left.length > 0) return false
+    if (left.length > 0) {
+      const more = left.length > 1 ? ` and ${left.length - 1} more` : ''
+      engine.told.details.add(
+        `Not brought in yet, because the workspace has something else there: ${shownPath(left[0] ?? '')}${more}`,
+      )
+      return false
+    }
     engine.known.wholly = true
   }
   await engine.change({ line, ...seen })

@@ -1,6 +1,8 @@
 import { type ChildProcess, spawn } from 'node:child_process'
 import type { Writable } from 'node:stream'
+import { isErrno } from '../safe-files/safe-file-error.ts'
 import { LOCAL_MS, MAX_ERROR_BYTES, MAX_OUTPUT_BYTES, REMOTE_MS } from './limits.ts'
+import { shownReason } from './shown-reason.ts'
 import { SyncProblem } from './types.ts'
 
 export type GitOptions = {
@@ -48,13 +50,6 @@ const ENVIRONMENT: Readonly<Record<string, string>> = {
 const RESERVED_MS = 10_000
 
 const NO_SPACE = /No space left on device|Disk quota exceeded|Out of diskspace/i
-
-/** What git said last that a person can use, without its prefixes. */
-function shownReason(stderr: string): string {
-  const lines = stderr.split(/[\r\n]+/).filter((line) => line.trim() !== '')
-  const reason = lines.findLast((line) => /^(fatal|error|ERROR|ssh):/.test(line)) ?? lines.at(-1) ?? ''
-  return reason.replace(/^(fatal|error|ERROR): /, '').slice(0, 300)
-}
 
 /** Runs git processes on sync's own repository: bounded in time and output, ended with their helpers. */
 export class Git {
@@ -147,7 +142,7 @@ type Limits = {
   readonly state: 'unpushed' | 'failed'
 }
 
-function finished(child: ChildProcess, command: string, options: GitOptions, limits: Limits): Promise<GitResult> {
+async function finished(child: ChildProcess, command: string, options: GitOptions, limits: Limits): Promise<GitResult> {
   const { stdin, stdout, stderr } = child
   if (!stdin || !stdout || !stderr) throw new Error('git was started without pipes')
   const output: Buffer[] = []
@@ -172,45 +167,42 @@ function finished(child: ChildProcess, command: string, options: GitOptions, lim
   stderr.on('data', (text: string) => {
     errors = (errors + text).slice(-MAX_ERROR_BYTES)
   })
-  return new Promise((resolve, reject) => {
-    const timer = setTimeout(() => kill(`took longer than ${Math.ceil(limits.budget / 1000)} s`), limits.budget)
-    const abort = () => kill('was interrupted')
-    for (const signal of limits.signals) signal.addEventListener('abort', abort, { once: true })
-    const fail = (message: string, text = '') => reject(new GitError(message.slice(0, 400), limits.state, text))
-    const cleanUp = () => {
-      clearTimeout(timer)
-      for (const signal of limits.signals) signal.removeEventListener('abort', abort)
-    }
-    let writing: Promise<void> = Promise.resolve()
-    child.on('error', (error) => {
-      cleanUp()
-      fail(`git could not be started: ${error.message}`)
-    })
-    const closed = async (code: number | null) => {
-      cleanUp()
-      const text = withoutSecrets(errors, options.env)
-      const unwritten = await writing.then(
-        () => undefined,
-        (error: Error) => error,
-      )
-      if (killed !== undefined) fail(`git ${command} ${killed}`, text)
-      else if (code !== null && (options.codes ?? [0]).includes(code)) {
-        // What was to be written could not be read; git itself is content with the part that it got.
-        if (unwritten && (unwritten as NodeJS.ErrnoException).code !== 'EPIPE') reject(unwritten)
-        else resolve({ code, stdout: Buffer.concat(output, outputBytes), stderr: text })
-      } else if (NO_SPACE.test(text)) reject(new GitError('There is no space left for the workspace', 'failed', text))
-      else fail(`git ${command}: ${shownReason(text) || `ended with ${code}`}`, text)
-    }
-    child.on('close', (code) => void closed(code))
-    // Its early end shows in its exit code.
-    stdin.on('error', () => {})
-    writing = write(stdin, options.input).catch((error: Error) => {
-      if ((error as NodeJS.ErrnoException).code !== 'EPIPE') kill('got no more input')
-      throw error
-    })
-    // Looked at when the process has closed.
-    writing.catch(() => {})
+  const timer = setTimeout(() => kill(`took longer than ${Math.ceil(limits.budget / 1000)} s`), limits.budget)
+  const abort = () => kill('was interrupted')
+  for (const signal of limits.signals) signal.addEventListener('abort', abort, { once: true })
+  const closed = new Promise<number | null>((resolve, reject) => {
+    child.on('error', reject)
+    child.on('close', resolve)
   })
+  // Its early end shows in its exit code.
+  stdin.on('error', () => {})
+  const unwritten = write(stdin, options.input).then(
+    () => undefined,
+    (error: Error) => {
+      // It has ended, and its exit code says why.
+      if (isErrno(error, 'EPIPE')) return undefined
+      kill('got no more input')
+      return error
+    },
+  )
+  const fail = (message: string, text = '') => new GitError(message.slice(0, 400), limits.state, text)
+  let code: number | null
+  try {
+    code = await closed
+  } catch (error) {
+    throw fail(`git could not be started: ${(error as Error).message}`)
+  } finally {
+    clearTimeout(timer)
+    for (const signal of limits.signals) signal.removeEventListener('abort', abort)
+  }
+  const text = withoutSecrets(errors, options.env)
+  const reason = await unwritten
+  if (reason) throw reason
+  if (killed !== undefined) throw fail(`git ${command} ${killed}`, text)
+  if (code !== null && (options.codes ?? [0]).includes(code))
+    return { code, stdout: Buffer.concat(output, outputBytes), stderr: text }
+  if (NO_SPACE.test(text)) throw new GitError('There is no space left for the workspace', 'failed', text)
+  throw fail(`git ${command}: ${shownReason(text) || `ended with ${code}`}`, text)
 }
 
 async function write(stdin: Writable, input: GitOptions['input']): Promise<void> {

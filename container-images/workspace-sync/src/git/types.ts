@@ -40,9 +40,11 @@ export type WorkspaceSyncOptions = {
 export type WorkspaceSync = {
   /**
    * First: clones (or begins an empty repository) and lets the working tree appear. Later: recovers what a kill left half-done.
-   * Rejects with a `SyncProblem` after reporting `failed`; may be called again. Must have succeeded before `round` and `finish`.
+   * Rejects with a `SyncProblem` after reporting `failed`; may be called again, `againWithinMs` later at most, which that report says.
+   * While it fails again and again the report stays `failed`, so that members see one state and not two in turn. Must have
+   * succeeded before `round` and `finish`.
    */
-  readonly prepare: () => Promise<void>
+  readonly prepare: (againWithinMs?: number) => Promise<void>
   /** Commits what is in the working tree, fetches, merges, pushes, brings the working tree up to date. */
   readonly round: () => Promise<void>
   /** Cuts off a round that is waiting for the remote, then commits and pushes a last time, giving up at `deadline`. Nothing works afterwards. */

@@ -19,7 +19,7 @@ import { makeWorkspace } from './workspace.ts'
 export function createWorkspaceSync(options: WorkspaceSyncOptions): WorkspaceSync {
   const syncing = new Syncing(options)
   return {
-    prepare: () => syncing.prepare(),
+    prepare: (againWithinMs) => syncing.prepare(againWithinMs),
     round: () => syncing.round(),
     finish: (deadline) => syncing.finish(deadline),
     setPreviewBranches: (branches) => syncing.previews.setBranches(branches),
@@ -35,6 +35,12 @@ const BROKEN_INDEX = /index file|bad index|bad signature|unordered stage|index u
 /** Rounds for which a look at all of history counts. */
 const TRUSTED_ROUNDS = 20
 
+/** The longest wait stands there, not the present one: a text that changed with each try would be news each time. */
+function withNextTry(problem: string, withinMs: number | undefined): string {
+  if (withinMs === undefined) return problem.slice(0, 500)
+  return `${problem.slice(0, 460).replace(/\.$/, '')}. Next try within ${Math.ceil(withinMs / 1000)} s`
+}
+
 class Syncing {
   readonly previews = new PreviewTrees()
   readonly #options: WorkspaceSyncOptions
@@ -46,6 +52,8 @@ class Syncing {
   #git: Git | undefined
   #engine: Engine | undefined
   #finished = false
+  /** The last try to prepare failed, and members have been told why. */
+  #unprepared = false
   #rounds = 0
   /** A git process may have been killed: what it left behind goes first. */
   #untidy = false
@@ -59,9 +67,9 @@ class Syncing {
     options.signal.addEventListener('abort', () => void this.#tail.then(() => this.#unlock()), { once: true })
   }
 
-  prepare(): Promise<void> {
+  prepare(againWithinMs?: number): Promise<void> {
     return this.#next(async () => {
-      this.#report({ state: 'preparing' })
+      if (!this.#unprepared) this.#report({ state: 'preparing' })
       try {
         await mkdir(this.#layout.sync, { recursive: true })
         this.#lock ??= await lockAgainstSecondSync(this.#layout.lock, SINGLE_SYNC_SECONDS, this.#options.signal)
@@ -73,10 +81,12 @@ class Syncing {
         )
         this.#doubt = false
         await repackIfNeeded(this.#git)
+        this.#unprepared = false
         this.#reportState(undefined)
       } catch (error) {
         const problem = this.#explain(error)
-        this.#report({ state: 'failed', detail: problem.message.slice(0, 500) })
+        this.#unprepared = true
+        this.#report({ state: 'failed', detail: withNextTry(problem.message, againWithinMs) })
         throw problem
       }
     })

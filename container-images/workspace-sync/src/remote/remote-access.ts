@@ -1,9 +1,9 @@
 import { mkdtemp, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import path from 'node:path'
-import type { GitCredential } from '../../../../shared/contracts/link.ts'
+import { type GitCredential, TEAM_FILES } from '../../../../shared/contracts/link.ts'
 import { isAddress } from '../../../../shared/contracts/network-address.ts'
-import type { RepositoryUrl } from '../../../../shared/contracts/repository-url.ts'
+import { checkRepositoryUrl, type RepositoryUrl } from '../../../../shared/contracts/repository-url.ts'
 import { checkedAddresses, RemoteRefused, type Resolve } from './addresses.ts'
 import { sshCommand } from './ssh-command.ts'
 
@@ -69,14 +69,23 @@ export class RemoteAccess {
     return { ...common, ...asVariables(httpConfig(repository, addresses, credential)) }
   }
 
-  /** A text for members: without the credential in any form that it is used in, and without git's words for having none. */
+  /** A text for members: without the credential in any form that it is used in, and in place of git's and ssh's words what is to be mended. */
   explain(text: string): string {
-    let clean = text.replace(
-      NOBODY_TO_ASK,
-      this.#credential === undefined
-        ? 'the remote asks for a git credential, and the team has stored none'
-        : "the remote refused the team's git credential",
-    )
+    const hasNone = this.#credential === undefined
+    let clean = text
+      .replace(
+        NOBODY_TO_ASK,
+        hasNone
+          ? 'the remote asks for a git credential, and the team has stored none'
+          : "the remote refused the team's git credential",
+      )
+      .replace(
+        NO_SUCH_KEY,
+        hasNone
+          ? 'the remote asks for a deploy key, and the team has stored none: $1'
+          : "the remote refused the team's deploy key: $1",
+      )
+      .replace(UNREADABLE_KEY, "the team's deploy key cannot be read: $1")
     for (const secret of secretsOf(this.#credential)) clean = clean.replaceAll(secret, '***')
     return clean
   }
@@ -102,6 +111,17 @@ export class RemoteAccess {
   }
 }
 
+/** Access to the repository that `welcome-sync` names, for the team whose files are below `root`. Throws `RepositoryUrlError`. */
+export function remoteOf(
+  { url, credential }: { readonly url: string; readonly credential?: GitCredential | undefined },
+  options: { readonly allowLoopback: boolean; readonly root: string; readonly resolve: Resolve | undefined },
+): RemoteAccess {
+  const { allowLoopback, root, resolve } = options
+  const repository = checkRepositoryUrl(url, { allowLoopback })
+  const knownHosts = path.join(root, TEAM_FILES.sync, 'known_hosts')
+  return new RemoteAccess({ repository, allowLoopback, knownHosts, ...(resolve ? { resolve } : {}) }, credential)
+}
+
 /** A directory of this user alone (mkdtemp makes it 0700) with the key in the form that ssh reads. */
 async function writeKey(credential: Extract<GitCredential, { kind: 'ssh-key' }>): Promise<string> {
   const directory = await mkdtemp(path.join(tmpdir(), 'covibes-key-'))
@@ -114,6 +134,12 @@ async function writeKey(credential: Extract<GitCredential, { kind: 'ssh-key' }>)
 
 /** What git says when a remote wants a user name and there is nobody to ask. */
 const NOBODY_TO_ASK = /(?:fatal: )?could not read (?:Username|Password) for '[^']*': terminal prompts disabled/gi
+
+/** What ssh says when no key was let in. */
+const NO_SUCH_KEY = /[^\s;]+: (Permission denied \([\w,-]+\))\.?/g
+
+/** What ssh says of a file that is no private key, or one with a passphrase. */
+const UNREADABLE_KEY = /Load key "[^"]*": ([^;\r\n]+)/g
 
 const basic = (username: string, token: string): string => Buffer.from(`${username}:${token}`).toString('base64')
 

@@ -4,13 +4,10 @@ import { EventBridgeClient, PutEventsCommand } from '@aws-sdk/client-eventbridge
 import { GetSecretValueCommand, SecretsManagerClient } from '@aws-sdk/client-secrets-manager'
 import { SendMessageCommand, SQSClient } from '@aws-sdk/client-sqs'
 import { afterEach, describe, expect, it, vi } from 'vitest'
+import type { AwsCall } from '../../../../local/common/aws-call.ts'
 import { AwsError } from '../../../../local/common/aws-error.ts'
-import {
-  type AwsCall,
-  type AwsJsonServer,
-  type AwsJsonServerOptions,
-  createAwsJsonServer,
-} from '../../../../local/common/aws-json-server.ts'
+import { type AwsJsonServerOptions, createAwsJsonServer } from '../../../../local/common/aws-json-server.ts'
+import type { AwsServer } from '../../../../local/common/aws-server.ts'
 
 const config = (endpoint: string) => ({
   endpoint,
@@ -19,7 +16,7 @@ const config = (endpoint: string) => ({
   maxAttempts: 1,
 })
 
-let running: AwsJsonServer | undefined
+let running: AwsServer | undefined
 async function start(options: Partial<AwsJsonServerOptions> = {}): Promise<string> {
   running = await createAwsJsonServer({
     services: [

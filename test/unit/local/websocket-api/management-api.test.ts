@@ -5,8 +5,8 @@ import {
   PostToConnectionCommand,
 } from '@aws-sdk/client-apigatewaymanagementapi'
 import { describe, expect, it, vi } from 'vitest'
+import type { AwsCall } from '../../../../local/common/aws-call.ts'
 import { AwsError } from '../../../../local/common/aws-error.ts'
-import type { AwsCall } from '../../../../local/common/aws-json-server.ts'
 import { Client, managementClient, serve } from './api.ts'
 
 const ok = () => ({ statusCode: 200 })

@@ -87,6 +87,23 @@ it('does not write over files that agents make, delete, rename or turn into some
   expect(team.report.state).toBe('synced')
 })
 
+it('puts a file where agents have left empty directories, but not where something is in them', async () => {
+  const { sync } = await started()
+  mkdirSync(path.join(team.workspace, 'empty.txt/a/b'), { recursive: true })
+  write(team.workspace, { '.gitignore': '*.log\n', 'full.txt/a/x.log': 'x\n' })
+  await sync.round()
+  theirs({ 'empty.txt': 'theirs\n', 'full.txt': 'theirs\n' })
+  await sync.round()
+  expect(team.read('empty.txt')).toBe('theirs\n')
+  expect(team.read('full.txt/a/x.log')).toBe('x\n')
+  expect(team.report.detail).toBe('Not brought in yet, because the workspace has something else there: full.txt')
+  rmSync(path.join(team.workspace, 'full.txt/a/x.log'))
+  await sync.round()
+  expect(team.read('full.txt')).toBe('theirs\n')
+  await sync.round()
+  expect(team.agent('status', '--porcelain')).toBe('')
+})
+
 it('takes nothing back when only a part could be applied, round after round', async () => {
   const { sync, meanwhile } = await started()
   theirs({ 'a.txt': 'theirs\n', 'b.txt': 'theirs\n' })

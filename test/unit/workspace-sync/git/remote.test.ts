@@ -291,6 +291,19 @@ describe('it cannot be reached', () => {
     expect(team.read('README.md')).toBe('readme\n')
   })
 
+  it('stays one state with its reason and the next try while it is tried again', async () => {
+    team.withRemote()
+    renameSync(team.remote, `${team.remote}.away`)
+    const repository = { url: `file://${team.remote}`, gitEnvironment: async () => team.environment }
+    const sync = team.create({ repository })
+    for (let tries = 0; tries < 3; tries++) await expect(sync.prepare(60_000)).rejects.toThrow()
+    const detail = `git ls-remote: '${team.remote}' does not appear to be a git repository. Next try within 60 s`
+    expect(team.reports).toEqual([{ state: 'preparing' }, ...Array(3).fill({ state: 'failed', detail })])
+    renameSync(`${team.remote}.away`, team.remote)
+    await sync.prepare(60_000)
+    expect(team.reports.slice(4).map(({ state, detail }) => ({ state, detail }))).toEqual([{ state: 'synced' }])
+  })
+
   it('never tells a credential', async () => {
     team.withRemote()
     const seen: (string | undefined)[] = []

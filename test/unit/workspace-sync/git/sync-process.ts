@@ -32,5 +32,6 @@ async function obey(order: SyncOrder): Promise<void> {
   }
   process.send?.({ done: order, report, ...(error === undefined ? {} : { error }) } satisfies SyncAnswer)
 }
+
 process.on('message', (order: SyncOrder) => void obey(order))
 process.on('disconnect', () => process.exit(0))

@@ -1,0 +1,35 @@
+/** Random lives in worlds that share one local DynamoDB. */
+import fc from 'fast-check'
+import { afterAll, beforeAll, it } from 'vitest'
+import { startTables } from './local-tables.ts'
+
+type Tables = Awaited<ReturnType<typeof startTables>>
+
+/** Milliseconds that all lives together may take, and their shrinking when one fails: twenty times what they take undisturbed. */
+const limitOf = (runs: number) => Math.max(120_000, runs * 10_000)
+
+/**
+ * A test that plays `runs` random lives, or as many as SIMULATION_RUNS says. A life that fails is shrunk no longer than the time there is, so
+ * that its seed and path are told and not that the test took too long.
+ */
+export function simulation<T>(
+  name: string,
+  steps: fc.Arbitrary<T>,
+  defaultRuns: number,
+  life: (steps: T, tables: Tables) => Promise<void>,
+): void {
+  const numRuns = Number(process.env.SIMULATION_RUNS ?? defaultRuns)
+  const limitMs = limitOf(numRuns)
+  let tables: Tables
+  beforeAll(async () => {
+    tables = await startTables()
+  })
+  afterAll(() => tables.close())
+
+  it(name, { timeout: limitMs + 60_000 }, () =>
+    fc.assert(
+      fc.asyncProperty(steps, (given) => life(given, tables)),
+      { numRuns, plugins: [fc.interruptAfterTimeLimit(limitMs, { failOnInterrupt: true })] },
+    ),
+  )
+}
