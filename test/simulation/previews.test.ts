@@ -6,6 +6,7 @@
 import { GetCommand, UpdateCommand } from '@aws-sdk/lib-dynamodb'
 import fc from 'fast-check'
 import { afterAll, beforeAll, expect, it } from 'vitest'
+import { PREVIEW_IDLE_MS } from '../../shared/contracts/limits.ts'
 import type { PreviewBranch } from '../../shared/contracts/preview-link.ts'
 import { type PreviewDirectoryItem, PreviewDirectoryItemSchema, previewKeys } from '../../shared/contracts/previews.ts'
 import { recordPreviewReport } from '../../shared/domain/environments/links.ts'
@@ -39,7 +40,7 @@ const step = fc.oneof(
     }),
   },
   { weight: 3, arbitrary: fc.record({ do: fc.constantFrom('restart' as const, 'stop'), branch }) },
-  { weight: 5, arbitrary: fc.record({ do: fc.constant('visit' as const), branch }) },
+  { weight: 9, arbitrary: fc.record({ do: fc.constant('visit' as const), branch }) },
   {
     weight: 1,
     arbitrary: fc.record({ do: fc.constant('report' as const), branch, phase: fc.constantFrom('ready', 'failed') }),
@@ -64,13 +65,26 @@ const step = fc.oneof(
   { weight: 5, arbitrary: fc.record({ do: fc.constant('event' as const), n: fc.nat() }) },
   { weight: 1, arbitrary: fc.record({ do: fc.constant('run-fault' as const), fault: fc.constantFrom(...RUN_FAULTS) }) },
   { weight: 1, arbitrary: fc.record({ do: fc.constant('stop-fault' as const) }) },
-  /** 31: everything that was not visited meanwhile is idle. */
-  { weight: 4, arbitrary: fc.record({ do: fc.constant('minute' as const), minutes: fc.constantFrom(1, 2, 31) }) },
+  { weight: 3, arbitrary: fc.record({ do: fc.constant('minute' as const), minutes: fc.constantFrom(1, 2) }) },
+  /** What was under way has come to its end, and then nobody comes for half an hour; `hasEnded`: nor before the stop is through. */
+  {
+    weight: 4,
+    arbitrary: fc.record({ do: fc.constant('idle' as const), hasEnded: fc.boolean(), visitorOf: fc.option(branch) }),
+  },
   { weight: 1, arbitrary: fc.record({ do: fc.constant('forget' as const) }) },
   /** Messages are worked off and events arrive, so that lives get further than their first trouble. */
-  { weight: 2, arbitrary: fc.record({ do: fc.constant('settle' as const) }) },
+  { weight: 3, arbitrary: fc.record({ do: fc.constant('settle' as const) }) },
 )
 type Step = typeof step extends fc.Arbitrary<infer S> ? S : never
+
+/** What must be in every run: woken after the stop and in the middle of it, twice, and too late. */
+const WOKEN: Step[] = [false, true].flatMap((hasEnded): Step[] => [
+  { do: 'settle' },
+  { do: 'idle', hasEnded, visitorOf: 'workspace' },
+  { do: 'visit', branch: 'workspace' },
+  { do: 'work', messages: [{ n: 1, times: 2 }] },
+  { do: 'settle' },
+])
 
 const member = ({ teamId }: TeamWorld) => ({ userId: 'user-1', teamId, token: 'token' })
 const asks = (world: TeamWorld, of: PreviewBranch) => ({ branch: of, member: member(world), correlationId: 'c' })
@@ -154,6 +168,12 @@ async function play(world: TeamWorld, action: Step, labels: Set<string>): Promis
     case 'minute':
       world.pass((action.minutes - 1) * 60_000)
       return world.minute().catch(() => undefined)
+    case 'idle':
+      await world.settle().catch(() => undefined)
+      world.pass(PREVIEW_IDLE_MS)
+      await world.minute().catch(() => undefined)
+      if (action.hasEnded) await world.settle().catch(() => undefined)
+      return action.visitorOf === null ? undefined : visit(world, action.visitorOf)
     case 'forget':
       return ecs.forgetStopped()
     case 'settle':
@@ -193,7 +213,7 @@ it('previews come to rest, and no port is ever held by nobody or by two', { time
       )
       await holds(world, labels)
     }),
-    { numRuns: Number(process.env.SIMULATION_RUNS ?? 15) },
+    { numRuns: Number(process.env.SIMULATION_RUNS ?? 15), examples: [[WOKEN]] },
   )
 })
 
