@@ -142,9 +142,6 @@ it('one whose environment is deleted is gone, with its port and its host, and sa
   }, SOON)
   expect(await page.textContent('main')).toContain('preview')
   expect((await member.call('GET', '/api/preview/logs/workspace')).status).toBe(404)
-
-  await withWorkspace(member, repository.url)
-  expect(labelOf(await readyPreview(member))).not.toBe(labelOf(address))
 }, 120_000)
 
 it('one under which the product is restarted says why, and comes back at its host when it is asked for', async () => {
