@@ -7,6 +7,7 @@ import { Socket } from 'node:net'
 import { join } from 'node:path'
 import type { Duplex } from 'node:stream'
 import { type CloudAssembly, loadAssembly } from './assembly/cloud-assembly.ts'
+import { nextDeployment } from './assembly/deployments.ts'
 import type { AwsCall, Disturbance } from './common/aws-call.ts'
 import { closeServer, listen } from './common/listen.ts'
 import { createDynamoDb, type DynamoDb } from './dynamodb/dynamodb.ts'
@@ -130,6 +131,7 @@ export async function startRuntime(options: RuntimeOptions): Promise<Runtime> {
     let managementUrl: string | undefined
     const previews = started('doors', await openPreviews(options.previewPort ?? 0))
     const assembly = loadAssembly(options.assemblyDirectory, {
+      deployment: await nextDeployment(options.stateDir),
       endpoints: {
         sqs: sqs.url,
         api: ({ protocolType }, scheme) => {

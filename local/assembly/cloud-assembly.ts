@@ -39,6 +39,8 @@ export interface CloudAssembly {
 /** What `loadAssembly` takes besides the directory. */
 export interface AssemblyOptions {
   readonly endpoints: LocalEndpoints
+  /** Which deployment this is, from 1, the default: task definitions are of another revision in each. */
+  readonly deployment?: number
   /** Values of template parameters, by name; a parameter's own default is used otherwise. */
   readonly parameters?: Readonly<Record<string, string>> | undefined
   /** The value of `{{resolve:service:reference}}`; `undefined` leaves the text as it is. */
@@ -52,7 +54,7 @@ interface Stack {
 
 /**
  * Loads a cloud assembly (`cdk.out`) with all stacks, and those of its stages. Ids are a pure function of stack name and
- * logical id, so that they are the same at each start. Throws when a file is missing or is not a cloud assembly.
+ * logical id, so that they are the same at each start, but for the revisions of task definitions. Throws when a file is missing or is not a cloud assembly.
  */
 export function loadAssembly(directory: string, options: AssemblyOptions): CloudAssembly {
   const assets = new Assets()
@@ -190,6 +192,7 @@ class ResolvedAssembly implements CloudAssembly {
       stack: stack.name,
       logicalId,
       type: resource.Type,
+      deployment: this.#options.deployment ?? 1,
       property: (name) => {
         const value = resource.Properties?.[name]
         if (value === undefined) return undefined

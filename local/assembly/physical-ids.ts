@@ -1,11 +1,12 @@
 import { createHash } from 'node:crypto'
 import { ACCOUNT_ID, arn, REGION, URL_SUFFIX } from './account.ts'
 
-/** What a resource's `Ref` and attributes are made from. `property` resolves one of its own string properties. */
+/** What a resource's `Ref` and attributes are made from. `property` resolves one of its own string properties. `deployment` counts from 1. */
 export interface Identity {
   readonly stack: string
   readonly logicalId: string
   readonly type: string
+  readonly deployment: number
   property(name: string): string | undefined
 }
 
@@ -59,7 +60,8 @@ const queueName = named('QueueName', 80)
 const fileSystemId = (id: Identity) => `fs-${stableId(id, 17)}`
 const accessPointId = (id: Identity) => `fsap-${stableId(id, 17)}`
 const functionArn = (name: string) => (name.startsWith('arn:') ? name : arn('lambda', `function:${name}`))
-const taskDefinitionArn = (id: Identity) => arn('ecs', `task-definition/${named('Family', 255)(id)}:1`)
+/** It cannot be changed: each deployment has a revision of its own. */
+const taskDefinitionArn = (id: Identity) => arn('ecs', `task-definition/${named('Family', 255)(id)}:${id.deployment}`)
 const distributionId = (id: Identity) => `E${stableId(id, 13, 'base36').toUpperCase()}`
 const clusterName = named('ClusterName', 255)
 const serviceName = named('ServiceName', 255)

@@ -172,7 +172,9 @@ export async function createEcs(options: EcsOptions): Promise<Ecs> {
   })
 
   async function serve(): Promise<AwsServer> {
-    await store.recover()
+    const ended = await store.recover()
+    // What cannot be removed now is no reason not to start.
+    for (const task of ended) await backend.release(task).catch(onDefect)
     return createAwsJsonServer({
       services: [{ name: 'ecs', target: 'AmazonEC2ContainerServiceV20141113', version: '1.1', operations }],
       onRequest: disturb,

@@ -1,4 +1,4 @@
-import { mkdir } from 'node:fs/promises'
+import { mkdir, rm } from 'node:fs/promises'
 import { join } from 'node:path'
 import { type ContainerBackend, type ContainerSpec, StartFailed } from './backend.ts'
 import { startContainerProcess } from './container-process.ts'
@@ -6,7 +6,7 @@ import { containerCommand, containerEnvironment, type LocalImage, type Volumes }
 import { runHealthCheck } from './health-check.ts'
 import { createLoopbackAddresses } from './loopback.ts'
 import { REASONS } from './reasons.ts'
-import { taskDirectory } from './task-directory.ts'
+import { taskDirectory, taskDisk } from './task-directory.ts'
 import type { Container, Task } from './types.ts'
 
 /** What `createProcessBackend` takes. */
@@ -37,13 +37,13 @@ export async function createProcessBackend({ stateDir, images }: ProcessBackendO
     `HOME=${homeOf(task, container)}`,
   ]
 
-  /** A folder for each volume that is the task's own. */
+  /** A folder for each volume that is the task's own; nobody else's business on a machine with several users. */
   async function volumesOf({ task, definition, mounts }: ContainerSpec): Promise<Volumes> {
     const volumes = new Map(mounts)
     for (const { sourceVolume } of definition.mountPoints ?? []) {
       if (sourceVolume === undefined || volumes.has(sourceVolume)) continue
-      const directory = join(taskDirectory(stateDir, task.taskArn), 'volumes', sourceVolume)
-      await mkdir(directory, { recursive: true })
+      const directory = join(taskDisk(task.taskArn), sourceVolume)
+      await mkdir(directory, { recursive: true, mode: 0o700 })
       volumes.set(sourceVolume, { directory, readOnly: false })
     }
     return volumes
@@ -104,8 +104,8 @@ export async function createProcessBackend({ stateDir, images }: ProcessBackendO
       marks: marksOf(task, container, metadataUri),
     }),
     start,
-    // The folder stays with the logs until the task is forgotten.
-    release: async () => {},
+    // HOME stays beside the logs until the task is forgotten.
+    release: (task) => rm(taskDisk(task.taskArn), { recursive: true, force: true }),
     close: async () => {},
   }
 }

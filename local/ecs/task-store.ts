@@ -54,8 +54,8 @@ export interface TaskStore {
   readonly registered: readonly TaskDefinition[]
   /** Writes the state down, as after a registration. */
   save(): Promise<void>
-  /** Kills what an earlier run left running, and reports its unfinished tasks as stopped. */
-  recover(): Promise<void>
+  /** Kills what an earlier run left running, and reports its unfinished tasks as stopped. Answers these. */
+  recover(): Promise<readonly Task[]>
   close(): Promise<void>
 }
 
@@ -147,14 +147,19 @@ export async function openTaskStore(options: {
     options.emit(event)
   }
 
-  async function recover(): Promise<void> {
+  async function recover(): Promise<readonly Task[]> {
     await Promise.all([...processes.values()].map(killRecorded))
     processes.clear()
+    const ended: Task[] = []
     for (const task of [...tasks.values()]) {
       if (task.lastStatus === 'STOPPED') forgetLater(task)
-      else await change(task, endWithRuntime)
+      else {
+        await change(task, endWithRuntime)
+        ended.push(task)
+      }
     }
     await file.save()
+    return ended
   }
 
   function endWithRuntime(task: Task): void {

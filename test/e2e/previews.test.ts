@@ -4,12 +4,12 @@ import { mkdtempSync, readdirSync, readFileSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join, relative } from 'node:path'
 import type { Browser, Page } from 'playwright-core'
-import { afterAll, beforeAll, expect, it, vi } from 'vitest'
+import { afterAll, beforeAll, expect, it } from 'vitest'
 import * as z from 'zod'
 import { createScriptedModel } from '../../local/scripted-model/server.ts'
-import { PreviewAnswerSchema, PreviewStatusAnswerSchema } from '../../shared/contracts/preview-api.ts'
 import { startBrowser } from '../support/browser.ts'
 import { MODEL_PORT } from '../support/global-setup.ts'
+import { previewsOf, readyPreview } from '../support/previews.ts'
 import { type Product, startProduct, type TestMember } from '../support/product.ts'
 import { Repository } from '../support/repository.ts'
 import { withWorkspace } from '../support/workspaces.ts'
@@ -67,22 +67,6 @@ async function withRepository(files: Files): Promise<TestMember> {
   return member
 }
 
-/** The address of the member's preview, once it is ready. */
-async function previewOf(member: TestMember): Promise<string> {
-  const create = async () => {
-    const { status, body } = await member.call('POST', '/api/preview/create', { branch: 'workspace' })
-    expect(status).toBe(200)
-    return PreviewAnswerSchema.parse(body)
-  }
-  await create()
-  await vi.waitFor(async () => {
-    const { body } = await member.call('GET', '/api/preview/status')
-    const { workspace } = PreviewStatusAnswerSchema.parse(body)
-    if (workspace.status !== 'ready') throw new Error(`the preview is ${JSON.stringify(workspace)}`)
-  }, INSTALLED)
-  return (await create()).url
-}
-
 /** As the frontend opens it: with the token behind its address. The page is marked, to be known again. */
 async function open(member: TestMember, address: string): Promise<Page> {
   const page = await (await browser.newContext()).newPage()
@@ -136,7 +120,7 @@ it('Vite: text, image, route, POST; a claude agent edits a component and the ope
     'src/logo.svg': LOGO,
     'vite.config.js': CONFIG,
   })
-  const address = await previewOf(member)
+  const address = await readyPreview(member, 'workspace', INSTALLED)
   const page = await open(member, address)
 
   await page.waitForSelector('text=Before the change')
@@ -177,7 +161,7 @@ it('Next.js: a changed file appears without a reload', async () => {
   )
   const page = (text: string) => `export default function Page() { return <h1>${text}</h1> }\n`
   const member = await withRepository({ ...files, 'app/page.js': page('Before the change') })
-  const seen = await open(member, await previewOf(member))
+  const seen = await open(member, await readyPreview(member, 'workspace', INSTALLED))
   await seen.waitForSelector('text=Before the change', { timeout: HOT_MS })
   // A page that has not hydrated yet has no socket to be told over.
   await seen.waitForFunction(`Object.keys(document.querySelector('h1')).some((key) => key.startsWith('__react'))`)
@@ -223,10 +207,9 @@ it.each<[string, () => Files, string]>([
   '%s is seen in a browser',
   async (type, files, text) => {
     const member = await withRepository(files())
-    const page = await open(member, await previewOf(member))
+    const page = await open(member, await readyPreview(member, 'workspace', INSTALLED))
     await page.waitForSelector(`text=${text}`, { timeout: HOT_MS })
-    const { body } = await member.call('GET', '/api/preview/status')
-    expect(PreviewStatusAnswerSchema.parse(body).workspace.projectType).toBe(type)
+    expect((await previewsOf(member)).workspace.projectType).toBe(type)
     await member.call('POST', '/api/preview/stop', {})
   },
   300_000,

@@ -14,6 +14,7 @@ import {
   stopTeam,
   wakeTeam,
 } from '../../shared/domain/teams/operations.ts'
+import { asked, heal, removesAgain, work } from '../support/random-lives.ts'
 import { RUN_FAULTS } from '../support/simulated-ecs.ts'
 import { RESOURCE_FAULTS } from '../support/simulated-team-resources.ts'
 import { simulation } from '../support/simulation.ts'
@@ -55,14 +56,6 @@ const step = fc.oneof(
 )
 type Step = typeof step extends fc.Arbitrary<infer S> ? S : never
 
-/** A member is told no with words when something is being taken down or is not there. */
-async function asked(operation: Promise<unknown>): Promise<void> {
-  await operation.catch((error: unknown) => {
-    const code = typeof error === 'object' && error !== null && 'code' in error ? error.code : undefined
-    if (code !== 'CONFLICT' && code !== 'NOT_FOUND' && code !== 'TOO_MANY_AGENTS') throw error
-  })
-}
-
 async function spawn(world: TeamWorld): Promise<void> {
   await asked(world.ensure().then(() => world.spawn()))
 }
@@ -73,23 +66,6 @@ async function ask(world: TeamWorld, n: number, type: 'stop-requested' | 'delete
   if (type === 'restart-requested' && !(await wakeTeam(world.request, world.deps))) return
   const event = { type, member: { userId: 'user-1' }, slots: 3 }
   await asked(sendEvent(record, event, 'c', world.deps).then((done) => done && orderWork(done.record, 'c', world.deps)))
-}
-
-/** What the queue does: a message whose handler throws comes again. */
-async function work(world: TeamWorld, messages: readonly { n: number; times: number }[]): Promise<void> {
-  const taken = messages.flatMap(({ n, times }) => {
-    const [message] = world.queue.splice(n % Math.max(world.queue.length, 1), 1)
-    return message ? Array.from({ length: times }, () => message) : []
-  })
-  await Promise.all(
-    taken.map(async (message) => {
-      try {
-        await world.handle(message.work)
-      } catch {
-        world.queue.push(message)
-      }
-    }),
-  )
 }
 
 async function play(world: TeamWorld, action: Step): Promise<void> {
@@ -146,28 +122,15 @@ async function play(world: TeamWorld, action: Step): Promise<void> {
   }
 }
 
-/** A healthy world; every message and event that was under way is lost. */
-async function heal(world: TeamWorld): Promise<void> {
-  world.ecs.runFaults = []
-  world.ecs.stopFails = 0
-  world.aws.faults = []
-  world.queue.length = 0
-  for (let cycle = 0; cycle < 12; cycle++) {
-    const team = await world.teams.get(world.teamId)
-    // Somebody asks again for a removal that was given up.
-    if (team?.removal && Date.parse(team.removal.deadline) < world.deps.clock.now().getTime())
-      await deleteTeamEnvironment(world.request, world.deps)
-    await world.minute()
-    await world.settle()
-  }
-}
-
 const lives = fc.array(step, { minLength: 10, maxLength: 60 })
 simulation('a team’s environment comes to rest, whatever was lost', lives, 25, async (steps, tables) => {
   const world = teamWorld(tables)
   await spawn(world)
   for (const action of steps) await play(world, action)
-  await heal(world)
+  await heal(
+    world,
+    removesAgain(world, () => deleteTeamEnvironment(world.request, world.deps)),
+  )
   await holds(world)
 })
 

@@ -38,19 +38,20 @@ export class Repository {
     })
   }
 
-  /** A human's commit on `main`, made in a clone and pushed. */
-  push(files: Record<string, string | Uint8Array>, message: string): void {
+  /** A human's commit on a branch, made in a clone and pushed; a branch that is new begins at `main`. */
+  push(files: Record<string, string | Uint8Array>, message: string, branch = 'main'): void {
     const clone = mkdtempSync(join(this.#root, 'clone-'))
     const git = (...args: string[]) => execFileSync('git', ['-C', clone, ...IDENTITY, ...args], { stdio: 'pipe' })
     git('clone', '--quiet', this.#directory, '.')
-    git('checkout', '--quiet', '-B', 'main')
+    if (this.branches().includes(branch)) git('checkout', '--quiet', branch)
+    else git('checkout', '--quiet', '-B', branch)
     for (const [path, content] of Object.entries(files)) {
       mkdirSync(dirname(join(clone, path)), { recursive: true })
       writeFileSync(join(clone, path), content)
     }
     git('add', '--all')
     git('commit', '--quiet', '--allow-empty', '-m', message)
-    git('push', '--quiet', 'origin', 'main')
+    git('push', '--quiet', 'origin', branch)
     rmSync(clone, { recursive: true })
   }
 

@@ -10,13 +10,14 @@ const limitOf = (runs: number) => Math.max(120_000, runs * 10_000)
 
 /**
  * A test that plays `runs` random lives, or as many as SIMULATION_RUNS says. A life that fails is shrunk no longer than the time there is, so
- * that its seed and path are told and not that the test took too long.
+ * that its seed and path are told and not that the test took too long. `examples` are played first and count as runs.
  */
 export function simulation<T>(
   name: string,
   steps: fc.Arbitrary<T>,
   defaultRuns: number,
   life: (steps: T, tables: Tables) => Promise<void>,
+  examples: readonly T[] = [],
 ): void {
   const numRuns = Number(process.env.SIMULATION_RUNS ?? defaultRuns)
   const limitMs = limitOf(numRuns)
@@ -29,7 +30,11 @@ export function simulation<T>(
   it(name, { timeout: limitMs + 60_000 }, () =>
     fc.assert(
       fc.asyncProperty(steps, (given) => life(given, tables)),
-      { numRuns, plugins: [fc.interruptAfterTimeLimit(limitMs, { failOnInterrupt: true })] },
+      {
+        numRuns,
+        examples: examples.map((example) => [example]),
+        plugins: [fc.interruptAfterTimeLimit(limitMs, { failOnInterrupt: true })],
+      },
     ),
   )
 }

@@ -112,6 +112,7 @@ export function teamWorld(tables: Awaited<ReturnType<typeof startTables>>) {
 
   const world = {
     teamId,
+    client: tables.client,
     ecs,
     aws,
     queue,

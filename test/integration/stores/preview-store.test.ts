@@ -1,4 +1,4 @@
-import { GetCommand, QueryCommand, TransactWriteCommand } from '@aws-sdk/lib-dynamodb'
+import { GetCommand, TransactWriteCommand } from '@aws-sdk/lib-dynamodb'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { createEnvironmentStore } from '../../../shared/adapters/dynamodb/environment-store.ts'
 import { freePort, releasePort, takePort } from '../../../shared/adapters/dynamodb/port-leases.ts'
@@ -13,6 +13,7 @@ import { newPreviewLabel } from '../../../shared/domain/previews/signatures.ts'
 import { forEachBounded } from '../../../shared/domain/realtime/parallel.ts'
 import { NOW, observed, previewEnvironment, sendTo } from '../../support/environments.ts'
 import { startTables } from '../../support/local-tables.ts'
+import { portLeases } from '../../support/previews.ts'
 
 let tables: Awaited<ReturnType<typeof startTables>>
 let store: EnvironmentStore
@@ -42,23 +43,7 @@ const directory = async ({ preview: { label } }: PreviewEnvironment) => {
   )
   return Item
 }
-/** Who holds which port, as the leases say. */
-async function leases(): Promise<Map<number, string>> {
-  const held = new Map<number, string>()
-  for (let shard = 0; shard < 40; shard++) {
-    const { Items = [] } = await tables.client.send(
-      new QueryCommand({
-        TableName: 'environments',
-        KeyConditionExpression: 'pk = :pk',
-        ExpressionAttributeValues: { ':pk': `PORTS#${String(shard).padStart(2, '0')}` },
-        ConsistentRead: true,
-      }),
-    )
-    for (const { pk: _pk, sk: _sk, ...ports } of Items)
-      for (const [port, holder] of Object.entries(ports)) held.set(Number(port.slice(1)), String(holder))
-  }
-  return held
-}
+const leases = () => portLeases(tables.client, 'environments')
 
 describe('the directory', () => {
   it('is what the record says, in one transaction, and keeps the gateway’s visits', async () => {

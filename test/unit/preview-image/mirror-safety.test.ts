@@ -1,9 +1,9 @@
 import { execFileSync } from 'node:child_process'
-import { lstat, open, readdir, readFile, rename, symlink } from 'node:fs/promises'
+import { lstat, open, readdir, readFile, rename, rm, symlink, writeFile } from 'node:fs/promises'
 import path from 'node:path'
 import { afterEach, expect, test } from 'vitest'
 import { copyFile } from '../../../container-images/preview/src/mirror/copy.ts'
-import { scanTree } from '../../../container-images/preview/src/mirror/scan.ts'
+import { scanTree, TreeWithheld } from '../../../container-images/preview/src/mirror/scan.ts'
 import { makeMirror, treeOf } from './mirror-fixture.ts'
 import { cleanUp, makeDirectory, writeTree } from './preview-fixture.ts'
 
@@ -29,6 +29,26 @@ test('a tree that is not there, or not any more, is told; the copy stays', async
   await rename(source, `${source}.away`)
   await expect(mirror.pass()).rejects.toThrow('The working tree is not there yet')
   expect(await read('a')).toBe('1')
+  await rename(`${source}.away`, source)
+  expect(await mirror.pass()).toMatchObject({ changed: [], removed: [] })
+})
+
+test('a file in the tree’s place says why there is none; whatever else stands there says nothing', async () => {
+  const { mirror, source, read } = await makeMirror({ a: '1' })
+  await mirror.pass()
+  await rename(source, `${source}.away`)
+  await writeFile(source, 'There is no\u001b[31m branch\n')
+  await expect(mirror.pass()).rejects.toThrow(new TreeWithheld('There is no [31m branch'))
+  expect(await read('a')).toBe('1')
+  await writeFile(source, 'x'.repeat(10_000))
+  await expect(mirror.pass()).rejects.toThrow(new TreeWithheld('x'.repeat(500)))
+  await rm(source)
+  await symlink('/etc/hostname', source)
+  await expect(mirror.pass()).rejects.toThrow(/ENOTDIR|ELOOP/)
+  await rm(source)
+  execFileSync('mkfifo', [source])
+  await expect(mirror.pass()).rejects.toThrow('ENOTDIR')
+  await rm(source)
   await rename(`${source}.away`, source)
   expect(await mirror.pass()).toMatchObject({ changed: [], removed: [] })
 })

@@ -3,7 +3,17 @@
  * (Node has no openat; `/proc/self/fd` is the same on Linux), special files are never opened. Synchronous, because a thousand
  * small promises cost ten times what the look itself does: it runs in a thread of its own.
  */
-import { closeSync, constants, fstatSync, lstatSync, openSync, readdirSync, readlinkSync, type Stats } from 'node:fs'
+import {
+  closeSync,
+  constants,
+  fstatSync,
+  lstatSync,
+  openSync,
+  readdirSync,
+  readlinkSync,
+  readSync,
+  type Stats,
+} from 'node:fs'
 import { isMirrored, staysInside } from './names.ts'
 
 const { O_RDONLY, O_DIRECTORY, O_NOFOLLOW, O_NONBLOCK, O_NOCTTY } = constants
@@ -43,6 +53,11 @@ export class TreeMissing extends Error {
   override readonly name = 'TreeMissing'
 }
 
+/** A file stands in the tree's place: workspace sync says in it, for a person, why there is no tree. */
+export class TreeWithheld extends Error {
+  override readonly name = 'TreeWithheld'
+}
+
 /** The tree is larger than a preview copies; the message is for a person. */
 export class TreeTooLarge extends Error {
   override readonly name = 'TreeTooLarge'
@@ -63,7 +78,7 @@ export const sameFile = (a: FileEntry, b: FileEntry): boolean =>
 /**
  * Everything in `root`. `askServer` names the files whose attributes must not come from a cache of the system: a file that is opened is
  * looked up at the file server (close-to-open), one that is only looked at may be a minute old on NFS. Directories are opened in any
- * case. Throws `TreeTooLarge`, `TreeMissing`, or the system's error when `root` itself cannot be read.
+ * case. Throws `TreeTooLarge`, `TreeMissing`, `TreeWithheld`, or the system's error when `root` itself cannot be read.
  */
 export function scanTree(root: string, limits: ScanLimits, askServer: (path: string) => boolean): Scan {
   const entries = new Map<string, Entry>()
@@ -131,10 +146,34 @@ export function scanTree(root: string, limits: ScanLimits, askServer: (path: str
   try {
     walk(root, '', 0)
   } catch (error) {
-    if ((error as NodeJS.ErrnoException).code === 'ENOENT') throw new TreeMissing('The working tree is not there yet')
+    const { code } = error as NodeJS.ErrnoException
+    if (code === 'ENOENT') throw new TreeMissing('The working tree is not there yet')
+    const why = code === 'ENOTDIR' ? reasonAt(root) : undefined
+    if (why !== undefined) throw new TreeWithheld(why)
     throw error
   }
   return { entries, leftOut, unread }
+}
+
+/** Bytes that are read of a reason. */
+const MAX_REASON_BYTES = 500
+
+/** What a plain file says, in one line; undefined when there is none, or it is empty. Agents may have put something else there: no link is followed. */
+function reasonAt(place: string): string | undefined {
+  let descriptor: number
+  try {
+    descriptor = openSync(place, O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_NOCTTY)
+  } catch {
+    return undefined
+  }
+  try {
+    if (!fstatSync(descriptor).isFile()) return undefined
+    const bytes = Buffer.alloc(MAX_REASON_BYTES)
+    const text = bytes.toString('utf8', 0, readSync(descriptor, bytes, 0, bytes.length, 0))
+    return text.replace(/[\p{Cc}\p{Zl}\p{Zp}]+/gu, ' ').trim() || undefined
+  } finally {
+    closeSync(descriptor)
+  }
 }
 
 function openedStats(place: string): Stats | undefined {

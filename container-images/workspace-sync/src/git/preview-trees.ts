@@ -1,8 +1,8 @@
 /**
  * Working trees of branches that have previews, in `shared/previews/<encodeURIComponent(branch)>`. They follow the remote's branches and are
- * nobody's to write but ours: what agents change or plant there goes. A tree under its name is complete.
+ * nobody's to write but ours: what agents change or plant there goes. A tree under its name is complete; a file there says why there is none.
  */
-import { lstat, mkdir, readdir, rename, rm } from 'node:fs/promises'
+import { lstat, mkdir, readdir, rename, rm, writeFile } from 'node:fs/promises'
 import path from 'node:path'
 import { TEAM_FILES } from '../../../../shared/contracts/link.ts'
 import { removeTree } from '../safe-files/remove.ts'
@@ -101,8 +101,8 @@ export class PreviewTrees {
     if (tip === undefined) {
       engine.told.details.add(`There is no branch ${branch} to be previewed`)
       this.#done.delete(branch)
-      await removeTree(previews, name)
       await rm(index, { force: true })
+      await putReason(engine, previews, name, whyNoTree(branch, engine.options.repository !== undefined))
       return
     }
     const to = await treeOf(git, tip)
@@ -159,6 +159,20 @@ export class PreviewTrees {
     for (const file of await readdir(indexes))
       if (!kept.has(file.replace(/\.index(\.lock)?$/, ''))) await rm(path.join(indexes, file), { force: true })
   }
+}
+
+const whyNoTree = (branch: string, hasRepository: boolean): string =>
+  hasRepository
+    ? `The repository has no branch ${branch}. Push one, and its preview starts by itself`
+    : `The team has no repository, and so no branch ${branch} to be previewed`
+
+/** A file in the tree's place, for the preview that waits for it. One is replaced by the next at once, so that it is never missed. */
+async function putReason(engine: Engine, previews: SafeDirectory, name: Buffer, text: string): Promise<void> {
+  const aside = path.join(engine.layout.scratch, `reason-${name.toString()}`)
+  await rm(aside, { force: true })
+  await writeFile(aside, `${text}\n`, { mode: 0o644, flag: 'wx' })
+  if ((await previews.stat(name))?.isDirectory()) await removeTree(previews, name)
+  await rename(aside, previews.at(name))
 }
 
 /** The commit that the branch's preview shows. The remote's comes first: previews show what was pushed. */

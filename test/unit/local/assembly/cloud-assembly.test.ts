@@ -4,6 +4,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterEach, beforeEach, describe, expect, it } from 'vitest'
 import { type AssemblyOptions, type CloudAssembly, loadAssembly } from '../../../../local/assembly/cloud-assembly.ts'
+import { nextDeployment } from '../../../../local/assembly/deployments.ts'
 
 const endpoints: AssemblyOptions['endpoints'] = {
   api: (api, scheme) => `${scheme === 'wss' ? 'ws' : 'http'}://localhost/${api.logicalId}`,
@@ -61,6 +62,27 @@ const socketUrl = (scheme: string) => ({
       '/live',
     ],
   ],
+})
+
+it('task definitions are of another revision in each deployment, and everything else is the same', () => {
+  const resources = {
+    Task: { Type: 'AWS::ECS::TaskDefinition', Properties: { Family: 'agent' } },
+    Function: { Type: 'AWS::Lambda::Function', Properties: { Environment: { Ref: 'Task' } } },
+  }
+  const revisions = [undefined, 2].map((deployment) => {
+    const assembly = load({ App: { Resources: resources } }, deployment === undefined ? {} : { deployment })
+    const of = (type: string) => assembly.ofType(type)[0]
+    expect(of('AWS::Lambda::Function')?.ref).toBe('App-Function')
+    expect(of('AWS::Lambda::Function')?.properties.Environment).toBe(of('AWS::ECS::TaskDefinition')?.ref)
+    return of('AWS::ECS::TaskDefinition')?.ref.split('/').at(-1)
+  })
+  expect(revisions).toEqual(['agent:1', 'agent:2'])
+})
+
+it('each start over a state folder is a deployment; a damaged count is no first one', async () => {
+  expect([await nextDeployment(directory), await nextDeployment(directory)]).toEqual([1, 2])
+  writeFileSync(join(directory, 'deployments.json'), '{"deployments": "many"}')
+  await expect(nextDeployment(directory)).rejects.toThrow('deployments.json holds no count')
 })
 
 describe('intrinsic functions', () => {

@@ -4,6 +4,7 @@ import { join } from 'node:path'
 import { DescribeTasksCommand, StopTaskCommand } from '@aws-sdk/client-ecs'
 import { expect, test } from 'vitest'
 import { processStart } from '../../../../local/ecs/processes.ts'
+import { taskDisk } from '../../../../local/ecs/task-directory.ts'
 import { detailsOf, folder, runOne, startEcs, stopped, template } from './support.ts'
 
 const FOREVER = 'console.log("up", process.pid); setInterval(() => {}, 1000)'
@@ -169,8 +170,8 @@ test('a task stopped before it runs never runs', async () => {
 test('the process sees its definition’s and overrides’ environment, secrets and the platform’s variables, and nothing else', async () => {
   process.env.LEAK = 'of the runtime'
   const efs = await folder()
-  const { client, events, lines, stateDir, until } = await startEcs(
-    'console.log(JSON.stringify(process.env)); import fs from "node:fs"; fs.writeFileSync(process.env.NOTES + "/n", "kept"); fs.writeFileSync(process.env.SHARED, "shared")',
+  const { client, ecs, events, lines, stateDir, until } = await startEcs(
+    'console.log(JSON.stringify(process.env)); import fs from "node:fs"; fs.writeFileSync(process.env.NOTES + "/n", "kept"); console.log(fs.readdirSync(process.env.NOTES).join()); fs.writeFileSync(process.env.SHARED, "shared")',
     {
       resources: template(
         {
@@ -216,7 +217,7 @@ test('the process sees its definition’s and overrides’ environment, secrets 
   const environment = JSON.parse(lines.find(({ stream }) => stream === 'stdout')?.line ?? '') as Record<string, string>
   const scratch = join(stateDir, 'tasks', taskArn.split('/').at(-1) ?? '')
   expect(environment).toMatchObject({
-    NOTES: join(scratch, 'volumes', 'scratch'),
+    NOTES: join(taskDisk(taskArn), 'scratch'),
     SHARED: `${join(efs, 'fs-1', 'fsap-1')}/deep/../file`,
     OTHER: '/scratchy',
     COLOR: 'blue',
@@ -231,8 +232,12 @@ test('the process sees its definition’s and overrides’ environment, secrets 
       ...['HOST', 'KEY', 'LANG', 'NOTES', 'OTHER', 'PATH', 'SHARED'],
     ].sort(),
   )
-  expect(await readFile(join(scratch, 'volumes', 'scratch', 'n'), 'utf8')).toBe('kept')
+  expect(lines.map(({ line }) => line)).toContain('n')
   expect(await readFile(join(scratch, 'agent.log'), 'utf8')).toContain('"COLOR":"blue"')
+  // The task's own disk ends with it, and stood in no folder that could be somebody's project.
+  await ecs.idle()
+  expect(existsSync(taskDisk(taskArn))).toBe(false)
+  expect(taskDisk(taskArn).startsWith(stateDir)).toBe(false)
 })
 
 test('each task has an address of its own, on which equal ports do not collide', async () => {

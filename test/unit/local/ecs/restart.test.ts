@@ -5,6 +5,7 @@ import { join } from 'node:path'
 import { DescribeTasksCommand, ListTasksCommand, StopTaskCommand } from '@aws-sdk/client-ecs'
 import { expect, onTestFinished, test } from 'vitest'
 import { killRecorded, processStart } from '../../../../local/ecs/processes.ts'
+import { taskDisk } from '../../../../local/ecs/task-directory.ts'
 import { clientOf, detailsOf, folder, image, runOne, startEcs, template, witness } from './support.ts'
 
 /**
@@ -86,6 +87,12 @@ test('close in the middle of a start leaves nothing behind', async () => {
   expect(lines).toEqual([])
 })
 
+/** A task with a volume of its own. */
+const WITH_DISK = template(
+  { MountPoints: [{ SourceVolume: 'own', ContainerPath: '/own' }] },
+  { Volumes: [{ Name: 'own' }] },
+)
+
 /** An endpoint in a process of its own, to be killed. */
 async function endpointProcess(stateDir: string): Promise<{ url: string; process: ChildProcess }> {
   const local = await image(FAMILY)
@@ -96,7 +103,7 @@ async function endpointProcess(stateDir: string): Promise<{ url: string; process
     const stateDir = ${JSON.stringify(stateDir)}
     const ecs = await createEcs({
       stateDir,
-      resources: ${JSON.stringify(template())},
+      resources: ${JSON.stringify(WITH_DISK)},
       backend: await createProcessBackend({ stateDir, images: () => (${JSON.stringify(local)}) }),
       latencies: { provisioningMs: 1, pendingMs: 1 },
       onEvent: () => {},
@@ -123,7 +130,7 @@ function said(child: ChildProcess, word: string): Promise<string> {
   })
 }
 
-test('after the runtime was killed, the next one kills what it left, and reports the task', async () => {
+test('after the runtime was killed, the next one kills what it left, removes its disk, and reports the task', async () => {
   const stateDir = await folder()
   const killed = await endpointProcess(stateDir)
   const up = said(killed.process, 'up')
@@ -137,10 +144,12 @@ test('after the runtime was killed, the next one kills what it left, and reports
   killed.process.kill('SIGKILL')
   await ended
   expect(await alive(pids)).toHaveLength(2)
+  expect(existsSync(join(taskDisk(taskArn), 'own'))).toBe(true)
 
   const seen = witness()
   const after = await startEcs(FAMILY, { stateDir, onEvent: seen.onEvent })
   expect(await alive(pids)).toEqual([])
+  expect(existsSync(taskDisk(taskArn))).toBe(false)
   expect(detailsOf(seen.events, taskArn)).toMatchObject([{ lastStatus: 'STOPPED', stopCode: 'InfrastructureHealth' }])
   await after.ecs.close()
 })

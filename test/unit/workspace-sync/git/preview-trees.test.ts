@@ -261,14 +261,23 @@ describe('the set of previewed branches', () => {
   it('says that there is no such branch, and shows it once there is', async () => {
     team.withRemote()
     const sync = await begun()
-    expect(existsSync(staging)).toBe(false)
+    const why = 'The repository has no branch staging. Push one, and its preview starts by itself\n'
+    expect(readFileSync(staging, 'utf8')).toBe(why)
     expect(team.report).toMatchObject({ state: 'synced', detail: 'There is no branch staging to be previewed' })
     git(team.human, 'push', '--quiet', 'origin', 'HEAD:staging')
     await sync.round()
     expect(all(staging)).toEqual({ 'README.md': 'readme\n' })
     git(team.human, 'push', '--quiet', 'origin', ':staging')
     await sync.round()
-    expect(existsSync(staging)).toBe(false)
+    expect(readFileSync(staging, 'utf8')).toBe(why)
+    // Whatever an agent puts in its place.
+    rmSync(staging)
+    symlinkSync('/etc/passwd', staging)
+    await sync.round()
+    expect([lstatSync(staging).isFile(), readFileSync(staging, 'utf8')]).toEqual([true, why])
+    sync.setPreviewBranches([])
+    await sync.round()
+    expect(readdirSync(previews)).toEqual([])
   })
 
   it('shows the workspace’s own branch when there is no remote', async () => {
