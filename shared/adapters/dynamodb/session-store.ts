@@ -1,4 +1,11 @@
-import { DeleteCommand, type DynamoDBDocumentClient, GetCommand, PutCommand, QueryCommand } from '@aws-sdk/lib-dynamodb'
+import {
+  BatchGetCommand,
+  DeleteCommand,
+  type DynamoDBDocumentClient,
+  GetCommand,
+  PutCommand,
+  QueryCommand,
+} from '@aws-sdk/lib-dynamodb'
 import * as z from 'zod'
 import type { tables } from '../../contracts/tables.ts'
 import { CorruptRecord } from '../../domain/errors.ts'
@@ -17,7 +24,8 @@ import {
   sessionKey,
 } from './session-keys.ts'
 
-const MEMBERS_PAGE = 500
+/** Some 150 bytes each, so a page stays below a query's 1 MB. */
+const MEMBERS_PAGE = 2_000
 const PING_PAGE = 500
 
 const ConnectionSchema: z.ZodType<Connection> = z.discriminatedUnion('kind', [
@@ -73,6 +81,18 @@ export function createSessionStore(client: DynamoDBDocumentClient, table: string
     async get(sid) {
       const item = await read(sessionKey(sid))
       return item && parse(SessionSchema, item)
+    },
+
+    async getMany(sids) {
+      const { Responses } = await client.send(
+        new BatchGetCommand({ RequestItems: { [table]: { Keys: sids.map(sessionKey), ConsistentRead: true } } }),
+      )
+      // Keys that were left unprocessed, and items that cannot be read, are met by whoever looks for that one session.
+      const sessions = (Responses?.[table] ?? []).filter(isCurrent).flatMap((item) => {
+        const parsed = SessionSchema.safeParse(item)
+        return parsed.success ? [parsed.data] : []
+      })
+      return new Map(sessions.map((session) => [session.sid, session]))
     },
 
     put,

@@ -31,18 +31,23 @@ import { isLive, type Session } from './session.ts'
  */
 export type Delivery = 'delivered' | 'nothing' | 'woken' | 'deferred' | 'busy' | 'gone'
 
-/** Delivers what the streams in `scope` hold. `retry`: this is the queued delivery for which a full viewer was put off. */
+/**
+ * Delivers what the streams in `scope` hold. `retry`: this is the queued delivery for which a full viewer was put off. `known`: the session
+ * as it was read a moment ago, after what is to be delivered was committed.
+ */
 export async function deliver(
   sid: string,
   scope: Scope,
   deps: DeliveryDeps,
-  { retry = false }: { retry?: boolean } = {},
+  { retry = false, known }: { retry?: boolean; known?: Session | undefined } = {},
 ): Promise<Delivery> {
   const leaseId = deps.newId()
   const until = deps.clock.now().getTime() + DELIVERY_BUDGET_MS
   let outcome: Delivery = 'nothing'
   for (;;) {
-    const claim = await claimBatch(sid, outcome === 'delivered' ? EVERYTHING : scope, { leaseId, retry }, deps)
+    const isFirst = outcome !== 'delivered'
+    const how = { leaseId, retry, known: isFirst ? known : undefined }
+    const claim = await claimBatch(sid, isFirst ? scope : EVERYTHING, how, deps)
     if (typeof claim === 'string') return claim === 'nothing' ? outcome : claim
     const { posted, problem } = await post(claim, until, deps)
     if (problem === 'full') return await defer(claim, posted, deps)
@@ -80,11 +85,11 @@ const connectionOf = ({ connectionId }: Session): { connectionId?: string } =>
 async function claimBatch(
   sid: string,
   scope: Scope,
-  { leaseId, retry }: { leaseId: string; retry: boolean },
+  { leaseId, retry, known }: { leaseId: string; retry: boolean; known: Session | undefined },
   deps: DeliveryDeps,
 ): Promise<Claim | Exclude<Delivery, 'delivered'>> {
   for (let tries = 1; tries <= MAX_CAS_TRIES; tries++) {
-    const session = await deps.sessions.get(sid)
+    const session = (tries === 1 ? known : undefined) ?? (await deps.sessions.get(sid))
     if (!isLive(session)) return 'gone'
     const now = deps.clock.now().getTime()
     if (session.transport === 'polling') {

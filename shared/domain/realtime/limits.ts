@@ -67,8 +67,21 @@ export const PROBE_POLL_HOLD_MS = 100
 /** Waits, in milliseconds, for a connection whose $connect has not been answered yet (the gateway says 410 till then). */
 export const OPEN_WAITS_MS = [25, 50, 100, 200, 400, 800, 1600] as const
 
-/** Sessions delivered to at once by one call. */
-export const FAN_OUT = 16
+/**
+ * Deliveries at once in one execution environment, over all calls and messages that it handles: each has one request under way, and the
+ * SDK's clients have 50 sockets each (its default, https://github.com/aws/aws-sdk-js-v3/pull/2024). What waits for a socket uses up its
+ * time-outs, so a post that was never sent would count as unclear.
+ */
+export const FAN_OUT = 40
+
+/** Sessions read by one request before they are delivered to; BatchGetItem takes 100 keys. */
+export const SESSIONS_READ = 50
+
+/** Sessions of a room that a call tells itself; the others are left to the queue, in shares of `MAX_SHARE`. */
+export const OWN_SHARE = 100
+
+/** Milliseconds after which a queued share begins no further deliveries and leaves the rest to another message. */
+export const SHARE_BUDGET_MS = 10_000
 
 /** Connections pinged at once. */
 export const PING_CONCURRENCY = 32
@@ -82,7 +95,13 @@ export const MAX_HELD_INPUT = { count: 500, chars: 64 * 1024 } as const
 /** Hours between renewals of a polling session's membership rows; they live for CONNECTION_TTL_HOURS. */
 export const MEMBERSHIP_RENEWAL_MS = 60 * 60_000
 
-/** Milliseconds after which `publish` begins no further deliveries and leaves the rest to the sweep. */
+/**
+ * Seconds until a session is told again that another deliverer was at work on. No deliverer has a lease for longer, so by then the one that
+ * was met has looked once more and left, or is known to have died.
+ */
+export const LOOK_AGAIN_SECONDS = Math.ceil((DELIVERY_BUDGET_MS + LEASE_MS) / 1000) + 1
+
+/** Milliseconds after which `publish` begins no further deliveries and leaves the rest to the queue. */
 export const PUBLISH_BUDGET_MS = 4_000
 
 /** Milliseconds before its time-out at which the sweep begins no further page: a page may take a publish's whole budget. */

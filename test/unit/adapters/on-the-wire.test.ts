@@ -8,8 +8,9 @@ import { createSecretsManager } from '../../../local/secrets-manager/secrets-man
 import { AWS_CLIENT_DEFAULTS } from '../../../shared/adapters/aws-client-defaults.ts'
 import { createSecrets } from '../../../shared/adapters/secrets-manager/secrets.ts'
 import { createWorkQueue } from '../../../shared/adapters/sqs/work-queue.ts'
-import type { Work } from '../../../shared/contracts/work.ts'
+import { MAX_SHARE, type Work } from '../../../shared/contracts/work.ts'
 import { toHttpError } from '../../../shared/runtime/errors-to-http.ts'
+import { newRandomId } from '../../../shared/runtime/realtime-deps.ts'
 import { queue, startSqs } from '../local/sqs/support.ts'
 
 const local = { region: 'us-east-1', credentials: { accessKeyId: 'test', secretAccessKey: 'test' } }
@@ -39,6 +40,19 @@ describe('the work queue', () => {
     await createWorkQueue(urlOf('work'), client).send(work)
     const { Messages } = await client.send(new ReceiveMessageCommand({ QueueUrl: urlOf('work'), WaitTimeSeconds: 5 }))
     expect(Messages?.map(({ Body }) => JSON.parse(Body ?? ''))).toEqual([work])
+  })
+
+  it('takes the largest share of a room, many at once', async () => {
+    const { client, urlOf } = await startSqs([queue('work')])
+    const sids = Array.from({ length: MAX_SHARE }, () => newRandomId())
+    const work: Work = { kind: 'tell', news: { kind: 'team', teamId: 't', after: 7 }, sids, again: false }
+    await createWorkQueue(urlOf('work'), client).sendAll(Array.from({ length: 12 }, () => work))
+    const receive = new ReceiveMessageCommand({ QueueUrl: urlOf('work'), MaxNumberOfMessages: 10, WaitTimeSeconds: 5 })
+    const received = [await client.send(receive), await client.send(receive)].flatMap(({ Messages = [] }) => Messages)
+    expect(received.map(({ Body }) => JSON.parse(Body ?? ''))).toEqual(Array.from({ length: 12 }, () => work))
+    // SQS counts a request for each 64 KB.
+    const bytes = received.slice(0, 10).reduce((sum, { Body = '' }) => sum + Body.length, 0)
+    expect(bytes).toBeLessThan(64 * 1024)
   })
 })
 

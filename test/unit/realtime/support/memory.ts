@@ -36,6 +36,17 @@ export function memorySessions(travel: Travel = atOnce, pageSize = 2) {
         sessions.set(session.sid, SessionSchema.parse({ ...clone(session), revision: session.revision + 1 }))
       }),
     get: (sid) => through(travel, () => sessions.get(sid)),
+    getMany: (sids) =>
+      through(
+        travel,
+        () =>
+          new Map(
+            sids.flatMap((sid): [string, Session][] => {
+              const session = sessions.get(sid)
+              return session ? [[sid, session]] : []
+            }),
+          ),
+      ),
     put: (session) =>
       through(travel, () => {
         if (sessions.get(session.sid)?.revision !== session.revision) return false
