@@ -2,8 +2,9 @@
 import * as z from 'zod'
 import { WakePreviewSchema } from './previews.ts'
 
-/** Sessions in one `tell`: some 3 KB, so that ten of them are one batch and one 64 KB request of SQS. */
-export const MAX_SHARE = 100
+/** Characters of a session id in a message: enough to find a share of a room by, and no use to who finds the message. */
+export const SESSION_RANGE_CHARS = 6
+const edge = z.string().min(1).max(SESSION_RANGE_CHARS)
 
 const environment = {
   teamId: z.string().min(1),
@@ -49,8 +50,8 @@ export const WorkSchema = z.discriminatedUnion('kind', [
   /** A WebSocket opened without a session id: send the Engine.IO open packet, which cannot be posted during $connect. */
   z.object({ kind: z.literal('open-socket'), connectionId: z.string().min(1), sid: z.string().min(1) }),
   /**
-   * Tell these of a room's sessions what is new in it: a share of a room that is too large for one call. Of a team it is what stands above
-   * the ledger sequence `after`. `again`: sessions that another deliverer was at work on when they were told before.
+   * Tell a share of a room, which is too large for one call, what is new in it: the sessions whose ids begin with `from`, with `to`, or lie
+   * between. Of a team it is what stands above the ledger sequence `after`. `again`: at some of them another deliverer was at work before.
    */
   z.object({
     kind: z.literal('tell'),
@@ -58,7 +59,7 @@ export const WorkSchema = z.discriminatedUnion('kind', [
       z.object({ kind: z.literal('team'), teamId: z.string().min(1), after: z.number().int().min(0) }),
       z.object({ kind: z.literal('terminal'), teamId: z.string().min(1), agentId: z.string().min(1) }),
     ]),
-    sids: z.array(z.string().min(1)).min(1).max(MAX_SHARE),
+    sessions: z.object({ from: edge, to: edge }),
     again: z.boolean(),
   }),
   /** Deliver what a connection's streams hold, later than now (a full or briefly unreachable viewer). */

@@ -15,6 +15,7 @@ import { decodeCursor, encodeCursor } from './cursor.ts'
 import type { Key } from './environment-keys.ts'
 import { rememberedPut } from './remembered-put.ts'
 import {
+  BEHIND_IDS,
   connectionKey,
   MEMBER_PREFIX,
   memberKey,
@@ -100,12 +101,16 @@ export function createSessionStore(client: DynamoDBDocumentClient, table: string
     enter: (room, sid, expiresAt) => write(memberKey(room, sid), { sid, expiresAt }),
     leave: (room, sid) => remove(memberKey(room, sid)),
 
-    async members(room, cursor) {
+    async members(room, cursor, { from, to } = { from: '', to: '' }) {
       const { Items = [], LastEvaluatedKey } = await client.send(
         new QueryCommand({
           TableName: table,
-          KeyConditionExpression: 'pk = :pk AND begins_with(sk, :prefix)',
-          ExpressionAttributeValues: { ':pk': roomPartition(room), ':prefix': MEMBER_PREFIX },
+          KeyConditionExpression: 'pk = :pk AND sk BETWEEN :from AND :to',
+          ExpressionAttributeValues: {
+            ':pk': roomPartition(room),
+            ':from': MEMBER_PREFIX + from,
+            ':to': MEMBER_PREFIX + to + BEHIND_IDS,
+          },
           ConsistentRead: true,
           Limit: MEMBERS_PAGE,
           ...(cursor ? { ExclusiveStartKey: decodeCursor(cursor) } : {}),

@@ -3,13 +3,13 @@
  * queue, in shares that are told side by side; whoever runs out of time leaves the rest to the queue as well. So nothing waits for
  * the outbox sweep but what has failed.
  */
-import { MAX_SHARE, type Work } from '../../contracts/work.ts'
+import { SESSION_RANGE_CHARS, type Work } from '../../contracts/work.ts'
 import { Unavailable } from '../errors.ts'
 import type { Chunk } from '../terminal/schema.ts'
 import { type Scope, teamScope, terminalScope } from './batch.ts'
 import { type Delivery, deliver } from './deliver.ts'
-import { FAN_OUT, LOOK_AGAIN_SECONDS, OWN_SHARE, SESSIONS_READ, SHARE_BUDGET_MS } from './limits.ts'
-import type { DeliveryDeps } from './ports.ts'
+import { FAN_OUT, LOOK_AGAIN_SECONDS, SESSIONS_READ, SHARE, SHARE_BUDGET_MS } from './limits.ts'
+import type { DeliveryDeps, SessionRange } from './ports.ts'
 import type { Session } from './session.ts'
 
 type Tell = Extract<Work, { kind: 'tell' }>
@@ -30,63 +30,86 @@ export async function tellRoom(
   { until = Number.POSITIVE_INFINITY }: { until?: number } = {},
 ): Promise<boolean> {
   let isCertain = true
-  let own = OWN_SHARE
+  let own = SHARE
   let scope: Scope | undefined
   let cursor: string | undefined
   do {
     const page = await deps.sessions.members(news, cursor)
-    const sids = rotated(page.sids)
-    const mine = sids.slice(0, own)
+    const { mine, others } = divided(page.sids, own)
     own -= mine.length
-    const others = handOn(news, sids.slice(mine.length), deps)
+    const handedOn = handOn(news, others, deps)
     if (mine.length > 0) scope ??= await scopeOf(news, deps)
     const told = scope ? await tellSessions(news, mine, { scope, until }, deps) : NOBODY
-    const isHandedOn = (await others) && (await handOn(news, told.rest, deps))
-    isCertain &&= isHandedOn && told.busy.length === 0 && told.failed.length === 0
+    const isHandedOn = (await handedOn) && (await handOn(news, [told.rest], deps))
+    isCertain &&= isHandedOn && told.busy.length === 0 && told.failed === 0
     cursor = page.cursor
   } while (cursor !== undefined)
   return isCertain
 }
 
 /**
- * A share of a room, from the queue. Sessions of a team at which another deliverer is at work are told once more when that one must have
- * left: whoever is at work on them then is a newcomer, and the one before has seen the mark. @throws Unavailable when a session could not be told:
- * the message comes again, which does nothing to those who have everything
+ * A share of a room, from the queue. Where another deliverer is at work on a session of a team, it is told once more when that one must have
+ * left: whoever is at work on it then is a newcomer, and the one before has seen the mark. @throws Unavailable when a session could not be
+ * told: the message comes again, which does nothing to those who have everything
  */
-export async function tellShare({ news, sids, again }: Tell, deps: DeliveryDeps): Promise<void> {
+export async function tellShare({ news, sessions, again }: Tell, deps: DeliveryDeps): Promise<void> {
   const until = deps.clock.now().getTime() + SHARE_BUDGET_MS
-  const scope = await scopeOf(news, deps)
+  const [sids, scope] = await Promise.all([membersIn(news, sessions, deps), scopeOf(news, deps)])
   const { rest, busy, failed } = await tellSessions(news, sids, { scope, until }, deps)
-  if (rest.length > 0) await deps.work.send({ kind: 'tell', news, sids: [...rest], again })
+  if (rest.length > 0) await deps.work.send({ kind: 'tell', news, sessions: rangeOf(rest), again })
   if (busy.length > 0 && !again && news.kind === 'team') {
-    await deps.work.send({ kind: 'tell', news, sids: [...busy], again: true }, LOOK_AGAIN_SECONDS)
+    const sessions = rangeOf(busy.toSorted())
+    await deps.work.send({ kind: 'tell', news, sessions, again: true }, LOOK_AGAIN_SECONDS)
   }
-  if (failed.length > 0) throw new Unavailable(`${failed.length} of ${sids.length} sessions could not be told`)
+  if (failed > 0) throw new Unavailable(`${failed} of ${sids.length} sessions could not be told`)
 }
 
 const scopeOf = (news: News, { ledger }: DeliveryDeps): Promise<Scope> | Scope =>
   news.kind === 'team' ? teamScope(news.teamId, news.after, ledger) : terminalScope(news.agentId, news.fresh)
 
-/** The same items, begun at a random one: when the queue takes nothing, it is not always the same ones who wait for the sweep. */
-function rotated<T>(items: readonly T[]): readonly T[] {
-  const first = Math.floor(Math.random() * items.length)
-  return [...items.slice(first), ...items.slice(0, first)]
+/**
+ * The page's part of a call, at most `own` neighbours, and what lies around it. It begins anywhere: when the queue takes nothing, it is not
+ * always the same ones who wait for the sweep.
+ */
+function divided(sids: readonly string[], own: number): { mine: readonly string[]; others: readonly string[][] } {
+  const first = Math.floor(Math.random() * (Math.max(sids.length - own, 0) + 1))
+  return { mine: sids.slice(first, first + own), others: [sids.slice(0, first), sids.slice(first + own)] }
 }
 
-/** Leaves the sessions to the queue, in shares. False: the queue has not taken them. */
-async function handOn(news: News, sids: readonly string[], { work, log }: DeliveryDeps): Promise<boolean> {
-  if (sids.length === 0) return true
+async function membersIn(news: News, range: SessionRange, { sessions }: DeliveryDeps): Promise<readonly string[]> {
+  const sids: string[] = []
+  let cursor: string | undefined
+  do {
+    const page = await sessions.members(news, cursor, range)
+    sids.push(...page.sids)
+    cursor = page.cursor
+  } while (cursor !== undefined)
+  return sids
+}
+
+/** Of ids in their order. Where two ids begin alike, ranges overlap, and a session is told twice, which does nothing to it. */
+const rangeOf = (sids: readonly string[]): SessionRange => ({
+  from: (sids[0] ?? '').slice(0, SESSION_RANGE_CHARS),
+  to: (sids.at(-1) ?? '').slice(0, SESSION_RANGE_CHARS),
+})
+
+/** Leaves neighbours in the room to the queue, in shares. False: the queue has not taken all of them. */
+async function handOn(
+  news: News,
+  neighbours: readonly (readonly string[])[],
+  { work, log }: DeliveryDeps,
+): Promise<boolean> {
+  const shares = neighbours.flatMap((sids) =>
+    Array.from({ length: Math.ceil(sids.length / SHARE) }, (_, n) => sids.slice(n * SHARE, (n + 1) * SHARE)),
+  )
+  if (shares.length === 0) return true
   const { kind, teamId } = news
   const room = kind === 'team' ? news : { kind, teamId, agentId: news.agentId }
-  const shares = Array.from({ length: Math.ceil(sids.length / MAX_SHARE) }, (_, n): Tell => {
-    const share = sids.slice(n * MAX_SHARE, (n + 1) * MAX_SHARE)
-    return { kind: 'tell', news: room, sids: share, again: false }
-  })
   try {
-    await work.sendAll(shares)
+    await work.sendAll(shares.map((sids) => ({ kind: 'tell', news: room, sessions: rangeOf(sids), again: false })))
     return true
   } catch (error) {
-    log.error('Sessions of a room could not be left to the queue', { kind, teamId, sessions: sids.length, error })
+    log.error('Sessions of a room could not be left to the queue', { kind, teamId, shares: shares.length, error })
     return false
   }
 }
@@ -95,9 +118,9 @@ interface Told {
   /** Not begun when the time was over; never all of them. */
   readonly rest: readonly string[]
   readonly busy: readonly string[]
-  readonly failed: readonly string[]
+  readonly failed: number
 }
-const NOBODY: Told = { rest: [], busy: [], failed: [] }
+const NOBODY: Told = { rest: [], busy: [], failed: 0 }
 
 async function tellSessions(
   room: News,
@@ -106,7 +129,7 @@ async function tellSessions(
   deps: DeliveryDeps,
 ): Promise<Told> {
   const busy: string[] = []
-  const failed: string[] = []
+  let failed = 0
   let begun = 0
   const isOver = () => begun > 0 && deps.clock.now().getTime() >= until
   const sessions = read(sids, deps)
@@ -119,7 +142,7 @@ async function tellSessions(
     const outcome = await tell(sid, { scope, known }, deps)
     if (outcome === 'gone') await deps.sessions.leave(room, sid)
     if (outcome === 'busy') busy.push(sid)
-    if (outcome === 'failed') failed.push(sid)
+    if (outcome === 'failed') failed++
     return true
   }
   const lane = async (): Promise<void> => {

@@ -77,8 +77,8 @@ export const FAN_OUT = 40
 /** Sessions read by one request before they are delivered to; BatchGetItem takes 100 keys. */
 export const SESSIONS_READ = 50
 
-/** Sessions of a room that a call tells itself; the others are left to the queue, in shares of `MAX_SHARE`. */
-export const OWN_SHARE = 100
+/** Sessions of a room that a call tells itself; the others are left to the queue, in shares of as many. */
+export const SHARE = 100
 
 /** Milliseconds after which a queued share begins no further deliveries and leaves the rest to another message. */
 export const SHARE_BUDGET_MS = 10_000

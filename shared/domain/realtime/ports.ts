@@ -41,6 +41,8 @@ export type Connection =
       readonly base?: number | undefined
     }
 
+export type SessionRange = Extract<Work, { kind: 'tell' }>['sessions']
+
 /** All reads but `pingable` are strongly consistent. */
 export interface SessionStore {
   create(session: Session): Promise<void>
@@ -52,7 +54,8 @@ export interface SessionStore {
 
   enter(room: Room, sid: string, expiresAt: number): Promise<void>
   leave(room: Room, sid: string): Promise<void>
-  members(room: Room, cursor?: string): Promise<{ sids: string[]; cursor?: string }>
+  /** A page in the order of the ids; with `range` only ids that begin with `from`, with `to`, or lie between. */
+  members(room: Room, cursor?: string, range?: SessionRange): Promise<{ sids: string[]; cursor?: string }>
 
   /** Rows stay until they expire: a message may be handled after its connection's end. */
   bind(connectionId: string, connection: Connection, expiresAt: number): Promise<void>

@@ -6,10 +6,10 @@ import { SimulatedContainer } from './support/simulated-container.ts'
 import { type Faults, NO_FAULTS, SimulatedGateway } from './support/simulated-gateway.ts'
 import { seededRandom, VirtualTime } from './support/virtual-time.ts'
 
-/** In every second simulation a call tells one session itself, so that the queue's shares are told here, too, and die. */
-const limits = vi.hoisted(() => ({ ownShare: 100 }))
+/** In every second simulation a share is one session, so that most are told by the queue. */
+const limits = vi.hoisted(() => ({ share: 100 }))
 vi.mock('../../../shared/domain/realtime/limits.ts', async (original) =>
-  Object.defineProperty({ ...(await original<object>()) }, 'OWN_SHARE', { get: () => limits.ownShare }),
+  Object.defineProperty({ ...(await original<object>()) }, 'SHARE', { get: () => limits.share }),
 )
 
 const TEAM = 'team-1'
@@ -25,7 +25,7 @@ afterEach(() => {
 })
 
 async function simulate(seed: number, faults: Faults) {
-  limits.ownShare = seed % 2 === 0 ? 1 : 100
+  limits.share = seed % 2 === 0 ? 1 : 100
   const random = seededRandom(seed)
   vi.mocked(Math.random).mockImplementation(random)
   const time = new VirtualTime()
