@@ -89,9 +89,9 @@ async function claimBatch(
   deps: DeliveryDeps,
 ): Promise<Claim | Exclude<Delivery, 'delivered'>> {
   for (let tries = 1; tries <= MAX_CAS_TRIES; tries++) {
-    const session = (tries === 1 ? known : undefined) ?? (await deps.sessions.get(sid))
-    if (!isLive(session)) return 'gone'
     const now = deps.clock.now().getTime()
+    const session = tries === 1 && known && isUsable(known, now) ? known : await deps.sessions.get(sid)
+    if (!isLive(session)) return 'gone'
     if (session.transport === 'polling') {
       const outcome = await wake(session, now, deps)
       if (outcome) return outcome
@@ -121,9 +121,18 @@ async function claimBatch(
   throw new Unavailable('a session is being changed by too many at once')
 }
 
+/**
+ * Whether what was read a moment ago will do: every change is made on condition that it still stands. Not for what only time tells:
+ * that a deliverer is dead, or a polling client has left.
+ */
+const isUsable = (known: Session, now: number): boolean => !known.lease && !(isLive(known) && isAbsent(known, now))
+
+const isAbsent = ({ transport, poll, createdAt }: Session, now: number): boolean =>
+  transport === 'polling' && (poll?.at ?? createdAt) + POLL_ABSENCE_MS < now
+
 /** Undefined: lost a race, look again. */
 async function wake(session: Session, now: number, deps: DeliveryDeps): Promise<'woken' | 'gone' | undefined> {
-  if ((session.poll?.at ?? session.createdAt) + POLL_ABSENCE_MS < now) {
+  if (isAbsent(session, now)) {
     await endSession(session.sid, deps)
     return 'gone'
   }

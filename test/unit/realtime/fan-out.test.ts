@@ -139,6 +139,19 @@ it('a session that has changed since it was read is read again', async () => {
   expect(bench.told()).toEqual([nth(0)])
 })
 
+it('a lease that was over when it was read is read again before its connection is closed', async () => {
+  const bench = await team(2)
+  const { getMany } = bench.deps.sessions
+  const stale = { id: 'other', until: 0, again: false }
+  vi.spyOn(bench.deps.sessions, 'getMany').mockImplementation(async (sids) => {
+    const known = await getMany(sids)
+    return new Map([...known].map(([sid, session]) => [sid, sid === nth(1) ? { ...session, lease: stale } : session]))
+  })
+  await bench.publish('one')
+  expect(bench.closed).toEqual([])
+  expect(bench.told()).toEqual(bench.sids)
+})
+
 it('sessions that cannot be read at once are read one by one', async () => {
   const bench = await team(3)
   vi.spyOn(bench.deps.sessions, 'getMany').mockRejectedValue(new Error('throttled'))
