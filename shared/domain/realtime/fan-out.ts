@@ -68,11 +68,13 @@ const scopeOf = (news: News, { ledger }: DeliveryDeps): Promise<Scope> | Scope =
   news.kind === 'team' ? teamScope(news.teamId, news.after, ledger) : terminalScope(news.agentId, news.fresh)
 
 /**
- * The page's part of a call, at most `own` neighbours, and what lies around it. It begins anywhere: when the queue takes nothing, it is not
- * always the same ones who wait for the sweep.
+ * The page's part of a call, at most `own` neighbours, and what lies around it. It is any of the parts: when the queue takes nothing, it
+ * is not always the same ones who wait for the sweep.
  */
 function divided(sids: readonly string[], own: number): { mine: readonly string[]; others: readonly string[][] } {
-  const first = Math.floor(Math.random() * (Math.max(sids.length - own, 0) + 1))
+  if (own === 0) return { mine: [], others: [sids] }
+  const part = Math.floor(Math.random() * Math.ceil(sids.length / own))
+  const first = Math.max(Math.min(part * own, sids.length - own), 0)
   return { mine: sids.slice(first, first + own), others: [sids.slice(0, first), sids.slice(first + own)] }
 }
 
