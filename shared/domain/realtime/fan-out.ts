@@ -71,7 +71,10 @@ const scopeOf = (news: News, { ledger }: DeliveryDeps): Promise<Scope> | Scope =
  * The page's part of a call, at most `own` neighbours, and what lies around it. It is any of the parts: when the queue takes nothing, it
  * is not always the same ones who wait for the sweep.
  */
-function divided(sids: readonly string[], own: number): { mine: readonly string[]; others: readonly string[][] } {
+function divided(
+  sids: readonly string[],
+  own: number,
+): { mine: readonly string[]; others: readonly (readonly string[])[] } {
   if (own === 0) return { mine: [], others: [sids] }
   const part = Math.floor(Math.random() * Math.ceil(sids.length / own))
   const first = Math.max(Math.min(part * own, sids.length - own), 0)
