@@ -68,11 +68,12 @@ export const PROBE_POLL_HOLD_MS = 100
 export const OPEN_WAITS_MS = [25, 50, 100, 200, 400, 800, 1600] as const
 
 /**
- * Deliveries at once in one execution environment, over all calls and messages that it handles: each has one request under way, and the
- * SDK's clients have 50 sockets each (its default, https://github.com/aws/aws-sdk-js-v3/pull/2024). What waits for a socket uses up its
- * time-outs, so a post that was never sent would count as unclear.
+ * Deliveries at once in one execution environment, over all calls and messages that it handles. Each has one request under way, and what
+ * waits for a socket (the SDK's clients have 50, https://github.com/aws/aws-sdk-js-v3/pull/2024) or for its turn at a service that
+ * cannot go faster uses up its time-outs: a post that was never sent would count as unclear. More would not be faster either: a third of
+ * a processor is busy with a few.
  */
-export const FAN_OUT = 40
+export const FAN_OUT = 16
 
 /** Sessions read by one request before they are delivered to; BatchGetItem takes 100 keys. */
 export const SESSIONS_READ = 50
