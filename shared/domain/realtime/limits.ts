@@ -21,6 +21,12 @@ export const deferralSeconds = (deferrals: number): number => Math.min(2 ** defe
 /** Ledger entries read for one batch. */
 export const LEDGER_BATCH = 50
 
+/**
+ * Ledger entries before the news that are read with them: most sessions stand not right before an event but before the silent entries that
+ * came ahead of it. Ten entries of some 400 bytes are one read unit.
+ */
+export const ENTRIES_BEFORE = 5
+
 /** Chunks of one terminal read for one batch: 100 of the largest are 2.8 MB, cut by `BATCH_MAX_BYTES`. */
 export const TERMINAL_BATCH_CHUNKS = 100
 

@@ -1,8 +1,9 @@
 /** Rooms of more sessions than one call tells: who tells whom, what is read for it, and what happens when something of it fails. */
 import { expect, it, vi } from 'vitest'
 import type { Work } from '../../../shared/contracts/work.ts'
+import type { LedgerEntry } from '../../../shared/domain/ledger/schema.ts'
 import { tellRoom, tellShare } from '../../../shared/domain/realtime/fan-out.ts'
-import { FAN_OUT, LEASE_MS, LOOK_AGAIN_SECONDS, SHARE } from '../../../shared/domain/realtime/limits.ts'
+import { ENTRIES_BEFORE, FAN_OUT, LEASE_MS, LOOK_AGAIN_SECONDS, SHARE } from '../../../shared/domain/realtime/limits.ts'
 import { createGate } from '../../../shared/domain/realtime/parallel.ts'
 import { publishEntries } from '../../../shared/domain/realtime/publishing.ts'
 import { newSession, type Session } from '../../../shared/domain/realtime/session.ts'
@@ -109,21 +110,37 @@ it('a room that one call can tell costs one query of the ledger and no read of a
   expect(get).not.toHaveBeenCalled()
 })
 
+it('who stands before a few silent entries needs no read of its own either', async () => {
+  const bench = await team(3)
+  for (let n = 0; n < ENTRIES_BEFORE; n++) {
+    await bench.run(() =>
+      bench.world.ledger.store.append({
+        teamId: TEAM,
+        at: bench.time.now().toISOString(),
+        actor: { kind: 'platform' },
+        cause: 'silent',
+        correlationId: 'test',
+      }),
+    )
+  }
+  const readAfter = vi.spyOn(bench.deps.ledger, 'readAfter')
+  await bench.publish('one')
+  expect(bench.told()).toEqual(bench.sids)
+  expect(readAfter).toHaveBeenCalledOnce()
+})
+
 it('who is behind gets what it has missed, who is ahead gets nothing twice', async () => {
   const bench = await team(3)
-  await bench.commit('one')
-  for (const sid of bench.sids.slice(1)) {
-    await bench.change(sid, (session) => ({ ...session, team: { start: 0, position: 1 } }))
-  }
-  await bench.commit('two')
-  const third = await bench.commit('three')
-  await bench.change(nth(2), (session) => ({ ...session, team: { start: 0, position: 3 } }))
-  await bench.run(() => publishEntries([third], bench.deps))
-  expect(bench.sids.map((sid) => bench.posts.get(`of-${sid}`))).toEqual([
-    ['one', 'two', 'three'],
-    ['two', 'three'],
-    undefined,
-  ])
+  const all = Array.from({ length: ENTRIES_BEFORE + 3 }, (_, n) => `entry ${n + 1}`)
+  let last: LedgerEntry | undefined
+  for (const message of all) last = await bench.commit(message)
+  if (!last) throw new Error('no entry')
+  const standAt = (sid: string, position: number) =>
+    bench.change(sid, (session) => ({ ...session, team: { start: 0, position } }))
+  await standAt(nth(1), all.length - 2)
+  await standAt(nth(2), all.length)
+  await bench.run(() => publishEntries(last ? [last] : [], bench.deps))
+  expect([0, 1, 2].map((n) => bench.posts.get(of(n)))).toEqual([all, all.slice(-2), undefined])
 })
 
 it('a session that has changed since it was read is read again', async () => {
