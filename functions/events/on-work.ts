@@ -5,6 +5,7 @@ import { wakePreview } from '../../shared/domain/previews/operations.ts'
 import { EVERYTHING } from '../../shared/domain/realtime/batch.ts'
 import { deliver } from '../../shared/domain/realtime/deliver.ts'
 import { closeUnauthenticated, openSocket } from '../../shared/domain/realtime/engine.ts'
+import { tellShare } from '../../shared/domain/realtime/fan-out.ts'
 import { stopSyncLast } from '../../shared/domain/teams/operations.ts'
 import { removeTeamStep } from '../../shared/domain/teams/removal.ts'
 import { queueHandler } from '../../shared/runtime/async-handlers.ts'
@@ -31,6 +32,8 @@ export const handler = queueHandler(WorkSchema, async (work) => {
       return openSocket(work, delivering)
     case 'close-unauthenticated':
       return closeUnauthenticated(work, delivering)
+    case 'tell':
+      return tellShare(work, delivering)
     case 'deliver':
       await deliver(work.sid, EVERYTHING, delivering, { retry: true })
   }

@@ -2,6 +2,10 @@
 import * as z from 'zod'
 import { WakePreviewSchema } from './previews.ts'
 
+/** Characters of a session id in a message: enough to find a share of a room by, and no use to who finds the message. */
+export const SESSION_RANGE_CHARS = 6
+const edge = z.string().min(1).max(SESSION_RANGE_CHARS)
+
 const environment = {
   teamId: z.string().min(1),
   environmentId: z.string().min(1),
@@ -45,6 +49,19 @@ export const WorkSchema = z.discriminatedUnion('kind', [
   WakePreviewSchema,
   /** A WebSocket opened without a session id: send the Engine.IO open packet, which cannot be posted during $connect. */
   z.object({ kind: z.literal('open-socket'), connectionId: z.string().min(1), sid: z.string().min(1) }),
+  /**
+   * Tell a share of a room, which is too large for one call, what is new in it: the sessions whose ids begin with `from`, with `to`, or lie
+   * between. Of a team it is what stands above the ledger sequence `after`. `again`: at some of them another deliverer was at work before.
+   */
+  z.object({
+    kind: z.literal('tell'),
+    news: z.discriminatedUnion('kind', [
+      z.object({ kind: z.literal('team'), teamId: z.string().min(1), after: z.number().int().min(0) }),
+      z.object({ kind: z.literal('terminal'), teamId: z.string().min(1), agentId: z.string().min(1) }),
+    ]),
+    sessions: z.object({ from: edge, to: edge }),
+    again: z.boolean(),
+  }),
   /** Deliver what a connection's streams hold, later than now (a full or briefly unreachable viewer). */
   z.object({ kind: z.literal('deliver'), sid: z.string().min(1), attempt: z.number().int().min(0) }),
   /**

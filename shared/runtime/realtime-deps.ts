@@ -26,7 +26,9 @@ import {
   recordPreviewReport,
   recordSyncReport,
 } from '../domain/environments/links.ts'
+import { FAN_OUT } from '../domain/realtime/limits.ts'
 import { sendInput, sendSignal } from '../domain/realtime/link-input.ts'
+import { createGate } from '../domain/realtime/parallel.ts'
 import type { PingDeps } from '../domain/realtime/pings.ts'
 import type { DeliveryDeps, InputDeps, LinkMessageDeps, Log, PublishDeps } from '../domain/realtime/ports.ts'
 import type { Publish } from '../domain/realtime/publish.ts'
@@ -52,6 +54,7 @@ const base = {
   log,
   newId: newRandomId,
   sleep: (ms: number) => sleep(ms),
+  gate: createGate(FAN_OUT),
 } as const
 
 const sessionsOf = ({ CONNECTIONS_TABLE }: { CONNECTIONS_TABLE: string }) =>

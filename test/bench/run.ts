@@ -1,7 +1,7 @@
 /**
  * `npm run bench`: what the product costs beside a floor or a peer in the same run. Prints figures and ratios, asserts nothing:
  * numbers are of this machine and of what else it does. `--quick`: no status events, and no terminal of 50 viewers. `--only`: one
- * part.
+ * part. `--connections 1000`: status events at that many connections only.
  */
 import os from 'node:os'
 import { parseArgs } from 'node:util'
@@ -16,8 +16,12 @@ import { benchStatus, TaskEvents } from './status.ts'
 import { benchTerminal } from './terminal.ts'
 import { benchTyping, type Jitter } from './typing.ts'
 
-const { quick, only } = parseArgs({
-  options: { quick: { type: 'boolean', default: false }, only: { type: 'string' } },
+const { quick, only, connections } = parseArgs({
+  options: {
+    quick: { type: 'boolean', default: false },
+    only: { type: 'string' },
+    connections: { type: 'string' },
+  },
 }).values
 const PARTS = ['spawn', 'typing', 'terminal', 'status', 'preview']
 if (only !== undefined && !PARTS.includes(only)) throw new Error(`--only takes one of ${PARTS.join(', ')}`)
@@ -51,7 +55,8 @@ try {
     await benchPreviewGateway()
     await benchPreviewPhases(product)
   }
-  if (isWanted('status')) await benchStatus(product, { meter, taskEvents })
+  if (isWanted('status'))
+    await benchStatus(product, { meter, taskEvents }, connections === undefined ? undefined : Number(connections))
 } catch (error) {
   // Said before the product closes: with a thousand connections that takes its time.
   console.error(error)

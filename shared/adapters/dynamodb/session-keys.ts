@@ -4,8 +4,8 @@
  * | access pattern                       | how                                                                     |
  * |--------------------------------------|-------------------------------------------------------------------------|
  * | a session                            | GetItem  pk SESSION#<sid>, sk SESSION                                   |
- * | a team's sessions                    | Query    pk TEAM#<team>, sk begins_with SESSION#                        |
- * | a terminal's viewers                 | Query    pk TERMINAL#<team>#<agent>, sk begins_with SESSION#            |
+ * | a team's sessions                    | Query    pk TEAM#<team>, sk between SESSION#<from> and SESSION#<to>~    |
+ * | a terminal's viewers                 | Query    pk TERMINAL#<team>#<agent>, sk between the same                |
  * | what a WebSocket connection is       | GetItem  pk CONNECTION#<connectionId>, sk CONNECTION                    |
  * | open WebSockets to ping              | Query    index ping, pingKey PING#<shard>                               |
  * | a record's link                      | GetItem  pk LINK#<team>#<record>, sk LINK                               |
@@ -42,6 +42,8 @@ export const answerPartKey = (ref: EnvironmentRef, { id, part }: { id: string; p
 export const roomPartition = (room: Room): string =>
   room.kind === 'team' ? `TEAM#${room.teamId}` : `TERMINAL#${room.teamId}#${room.agentId}`
 export const MEMBER_PREFIX = 'SESSION#'
+/** Sorts behind every character of a session id (base64url). */
+export const BEHIND_IDS = '~'
 export const memberKey = (room: Room, sid: string): Key => ({ pk: roomPartition(room), sk: `${MEMBER_PREFIX}${sid}` })
 
 export const pingShardKey = (shard: number): string => `PING#${shard}`

@@ -1,4 +1,11 @@
-import { DeleteCommand, type DynamoDBDocumentClient, GetCommand, PutCommand, QueryCommand } from '@aws-sdk/lib-dynamodb'
+import {
+  BatchGetCommand,
+  DeleteCommand,
+  type DynamoDBDocumentClient,
+  GetCommand,
+  PutCommand,
+  QueryCommand,
+} from '@aws-sdk/lib-dynamodb'
 import * as z from 'zod'
 import type { tables } from '../../contracts/tables.ts'
 import { CorruptRecord } from '../../domain/errors.ts'
@@ -8,6 +15,7 @@ import { decodeCursor, encodeCursor } from './cursor.ts'
 import type { Key } from './environment-keys.ts'
 import { rememberedPut } from './remembered-put.ts'
 import {
+  BEHIND_IDS,
   connectionKey,
   MEMBER_PREFIX,
   memberKey,
@@ -17,7 +25,8 @@ import {
   sessionKey,
 } from './session-keys.ts'
 
-const MEMBERS_PAGE = 500
+/** Some 150 bytes each, so a page stays below a query's 1 MB. */
+const MEMBERS_PAGE = 2_000
 const PING_PAGE = 500
 
 const ConnectionSchema: z.ZodType<Connection> = z.discriminatedUnion('kind', [
@@ -75,17 +84,33 @@ export function createSessionStore(client: DynamoDBDocumentClient, table: string
       return item && parse(SessionSchema, item)
     },
 
+    async getMany(sids) {
+      const { Responses } = await client.send(
+        new BatchGetCommand({ RequestItems: { [table]: { Keys: sids.map(sessionKey), ConsistentRead: true } } }),
+      )
+      // Keys that were left unprocessed, and items that cannot be read, are met by whoever looks for that one session.
+      const sessions = (Responses?.[table] ?? []).filter(isCurrent).flatMap((item) => {
+        const parsed = SessionSchema.safeParse(item)
+        return parsed.success ? [parsed.data] : []
+      })
+      return new Map(sessions.map((session) => [session.sid, session]))
+    },
+
     put,
 
     enter: (room, sid, expiresAt) => write(memberKey(room, sid), { sid, expiresAt }),
     leave: (room, sid) => remove(memberKey(room, sid)),
 
-    async members(room, cursor) {
+    async members(room, cursor, { from, to } = { from: '', to: '' }) {
       const { Items = [], LastEvaluatedKey } = await client.send(
         new QueryCommand({
           TableName: table,
-          KeyConditionExpression: 'pk = :pk AND begins_with(sk, :prefix)',
-          ExpressionAttributeValues: { ':pk': roomPartition(room), ':prefix': MEMBER_PREFIX },
+          KeyConditionExpression: 'pk = :pk AND sk BETWEEN :from AND :to',
+          ExpressionAttributeValues: {
+            ':pk': roomPartition(room),
+            ':from': MEMBER_PREFIX + from,
+            ':to': MEMBER_PREFIX + to + BEHIND_IDS,
+          },
           ConsistentRead: true,
           Limit: MEMBERS_PAGE,
           ...(cursor ? { ExclusiveStartKey: decodeCursor(cursor) } : {}),

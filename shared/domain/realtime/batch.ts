@@ -1,6 +1,9 @@
 /** One batch: what the streams hold above a session's cursors, as packets in the order in which they are to be given. */
 import { CHAT_HISTORY } from '../../contracts/limits.ts'
 import { newestThatFit } from '../chat/message.ts'
+import { StatusSchema } from '../environments/schema.ts'
+import { isFinal } from '../environments/transitions.ts'
+import type { LedgerReader } from '../ledger/ports.ts'
 import type { LedgerEntry } from '../ledger/schema.ts'
 import { type FinishedLine, readFinishedLines } from '../terminal/lines.ts'
 import { byteLength, type Chunk, endOf } from '../terminal/schema.ts'
@@ -23,6 +26,8 @@ export interface Scope {
   readonly terminals: 'all' | readonly string[]
   /** What has just been stored of the one terminal that is named, in order and without a gap. */
   readonly fresh?: readonly Chunk[]
+  /** All that the team's ledger held above `after` when it was read: who stands there or further on needs no read of its own. */
+  readonly news?: { readonly after: number; readonly entries: readonly LedgerEntry[] }
 }
 export const EVERYTHING: Scope = { team: true, terminals: 'all' }
 export const REPLIES_ONLY: Scope = { team: false, terminals: [] }
@@ -31,6 +36,20 @@ export const terminalScope = (agentId: string, fresh: readonly Chunk[] = []): Sc
   terminals: [agentId],
   fresh,
 })
+
+const hasEnded = (status: string): boolean => {
+  const { data } = StatusSchema.safeParse(status)
+  return data !== undefined && isFinal(data)
+}
+
+/** What entries above `after` bring: themselves, and the last output of what has ended by them. */
+export async function teamScope(teamId: string, after: number, ledger: LedgerReader): Promise<Scope> {
+  const entries = await ledger.readAfter(teamId, after, LEDGER_BATCH)
+  // There may be more of them, which the sessions have to read for themselves.
+  if (entries.length === LEDGER_BATCH) return EVERYTHING
+  const ended = entries.flatMap(({ environment }) => (environment && hasEnded(environment.to) ? [environment.id] : []))
+  return { team: true, terminals: ended, news: { after, entries } }
+}
 
 export interface Frame {
   readonly packet: string
@@ -61,7 +80,7 @@ export async function readBatch(session: Session, scope: Scope, streams: Streams
   const share = BATCH_MAX_BYTES / 2 / Math.max(1, terminals.length + outputs.length)
   const [replies, entries, ...parts] = await Promise.all([
     replySteps(session, streams),
-    team && scope.team ? streams.ledger.readAfter(user.teamId, team.position, LEDGER_BATCH) : [],
+    team && scope.team ? entriesAbove(team.position, user.teamId, scope, streams) : [],
     ...terminals.map(async ([agentId, { index, position }]) => {
       const terminal = { teamId: user.teamId, id: agentId }
       // Chunks never change and positions leave no gap: who stands at their beginning has exactly these next. What has been
@@ -80,6 +99,16 @@ export async function readBatch(session: Session, scope: Scope, streams: Streams
   ])
   const steps = [...replies, ...entries.map(entryStep), ...parts.flatMap((part) => part.steps)]
   return assemble(session, steps, entries.length === LEDGER_BATCH || parts.some((part) => part.more))
+}
+
+function entriesAbove(
+  position: number,
+  teamId: string,
+  { news }: Scope,
+  { ledger }: Streams,
+): readonly LedgerEntry[] | Promise<LedgerEntry[]> {
+  if (!news || position < news.after) return ledger.readAfter(teamId, position, LEDGER_BATCH)
+  return news.entries.filter(({ sequence }) => sequence > position)
 }
 
 function assemble(session: Session, steps: readonly Step[], more: boolean): Batch {

@@ -31,18 +31,23 @@ import { isLive, type Session } from './session.ts'
  */
 export type Delivery = 'delivered' | 'nothing' | 'woken' | 'deferred' | 'busy' | 'gone'
 
-/** Delivers what the streams in `scope` hold. `retry`: this is the queued delivery for which a full viewer was put off. */
+/**
+ * Delivers what the streams in `scope` hold. `retry`: this is the queued delivery for which a full viewer was put off. `known`: the session
+ * as it was read a moment ago, after what is to be delivered was committed.
+ */
 export async function deliver(
   sid: string,
   scope: Scope,
   deps: DeliveryDeps,
-  { retry = false }: { retry?: boolean } = {},
+  { retry = false, known }: { retry?: boolean; known?: Session | undefined } = {},
 ): Promise<Delivery> {
   const leaseId = deps.newId()
   const until = deps.clock.now().getTime() + DELIVERY_BUDGET_MS
   let outcome: Delivery = 'nothing'
   for (;;) {
-    const claim = await claimBatch(sid, outcome === 'delivered' ? EVERYTHING : scope, { leaseId, retry }, deps)
+    const isFirst = outcome !== 'delivered'
+    const how = { leaseId, retry, known: isFirst ? known : undefined }
+    const claim = await claimBatch(sid, isFirst ? scope : EVERYTHING, how, deps)
     if (typeof claim === 'string') return claim === 'nothing' ? outcome : claim
     const { posted, problem } = await post(claim, until, deps)
     if (problem === 'full') return await defer(claim, posted, deps)
@@ -80,13 +85,13 @@ const connectionOf = ({ connectionId }: Session): { connectionId?: string } =>
 async function claimBatch(
   sid: string,
   scope: Scope,
-  { leaseId, retry }: { leaseId: string; retry: boolean },
+  { leaseId, retry, known }: { leaseId: string; retry: boolean; known: Session | undefined },
   deps: DeliveryDeps,
 ): Promise<Claim | Exclude<Delivery, 'delivered'>> {
   for (let tries = 1; tries <= MAX_CAS_TRIES; tries++) {
-    const session = await deps.sessions.get(sid)
-    if (!isLive(session)) return 'gone'
     const now = deps.clock.now().getTime()
+    const session = tries === 1 && known && isUsable(known, now) ? known : await deps.sessions.get(sid)
+    if (!isLive(session)) return 'gone'
     if (session.transport === 'polling') {
       const outcome = await wake(session, now, deps)
       if (outcome) return outcome
@@ -116,9 +121,18 @@ async function claimBatch(
   throw new Unavailable('a session is being changed by too many at once')
 }
 
+/**
+ * Whether what was read a moment ago will do: every change is made on condition that it still stands. Not for what only time tells:
+ * that a deliverer is dead, or a polling client has left.
+ */
+const isUsable = (known: Session, now: number): boolean => !known.lease && !(isLive(known) && isAbsent(known, now))
+
+const isAbsent = ({ transport, poll, createdAt }: Session, now: number): boolean =>
+  transport === 'polling' && (poll?.at ?? createdAt) + POLL_ABSENCE_MS < now
+
 /** Undefined: lost a race, look again. */
 async function wake(session: Session, now: number, deps: DeliveryDeps): Promise<'woken' | 'gone' | undefined> {
-  if ((session.poll?.at ?? session.createdAt) + POLL_ABSENCE_MS < now) {
+  if (isAbsent(session, now)) {
     await endSession(session.sid, deps)
     return 'gone'
   }

@@ -21,6 +21,12 @@ export const deferralSeconds = (deferrals: number): number => Math.min(2 ** defe
 /** Ledger entries read for one batch. */
 export const LEDGER_BATCH = 50
 
+/**
+ * Ledger entries before the news that are read with them: most sessions stand not right before an event but before the silent entries that
+ * came ahead of it. Ten entries of some 400 bytes are one read unit.
+ */
+export const ENTRIES_BEFORE = 5
+
 /** Chunks of one terminal read for one batch: 100 of the largest are 2.8 MB, cut by `BATCH_MAX_BYTES`. */
 export const TERMINAL_BATCH_CHUNKS = 100
 
@@ -67,8 +73,22 @@ export const PROBE_POLL_HOLD_MS = 100
 /** Waits, in milliseconds, for a connection whose $connect has not been answered yet (the gateway says 410 till then). */
 export const OPEN_WAITS_MS = [25, 50, 100, 200, 400, 800, 1600] as const
 
-/** Sessions delivered to at once by one call. */
+/**
+ * Deliveries at once in one execution environment, over all calls and messages that it handles. Each has one request under way, and what
+ * waits for a socket (the SDK's clients have 50, https://github.com/aws/aws-sdk-js-v3/pull/2024) or for its turn at a service that
+ * cannot go faster uses up its time-outs: a post that was never sent would count as unclear. More would not be faster either: a third of
+ * a processor is busy with a few.
+ */
 export const FAN_OUT = 16
+
+/** Sessions read by one request before they are delivered to; BatchGetItem takes 100 keys. */
+export const SESSIONS_READ = 50
+
+/** Sessions of a room that a call tells itself; the others are left to the queue, in shares of as many. */
+export const SHARE = 100
+
+/** Milliseconds after which a queued share begins no further deliveries and leaves the rest to another message. */
+export const SHARE_BUDGET_MS = 10_000
 
 /** Connections pinged at once. */
 export const PING_CONCURRENCY = 32
@@ -82,7 +102,13 @@ export const MAX_HELD_INPUT = { count: 500, chars: 64 * 1024 } as const
 /** Hours between renewals of a polling session's membership rows; they live for CONNECTION_TTL_HOURS. */
 export const MEMBERSHIP_RENEWAL_MS = 60 * 60_000
 
-/** Milliseconds after which `publish` begins no further deliveries and leaves the rest to the sweep. */
+/**
+ * Seconds until a session is told again that another deliverer was at work on. No deliverer has a lease for longer, so by then the one that
+ * was met has looked once more and left, or is known to have died.
+ */
+export const LOOK_AGAIN_SECONDS = Math.ceil((DELIVERY_BUDGET_MS + LEASE_MS) / 1000) + 1
+
+/** Milliseconds after which `publish` begins no further deliveries and leaves the rest to the queue. */
 export const PUBLISH_BUDGET_MS = 4_000
 
 /** Milliseconds before its time-out at which the sweep begins no further page: a page may take a publish's whole budget. */

@@ -5,17 +5,20 @@ import { type LinkDown, type LinkUp, LinkUpSchema } from '../../contracts/link.t
 import { PreviewReportSchema } from '../../contracts/preview-link.ts'
 import type { AgentOrders, LinkRef, PreviewOrders, SyncOrders } from '../environments/links.ts'
 import { appendOutput, placeOf } from '../terminal/append.ts'
-import { terminalScope } from './batch.ts'
+import { type News, tellRoom } from './fan-out.ts'
 import { changeLink, postInputs, postToLink } from './link-input.ts'
 import { connected, disconnected, type Input, type Link } from './link-state.ts'
-import type { Connection, LinkedContainer, LinkMessageDeps, Room } from './ports.ts'
+import type { Connection, LinkedContainer, LinkMessageDeps } from './ports.ts'
 import { publishEntries } from './publishing.ts'
-import { tellRoom } from './rooms.ts'
 import { onSyncMessage, welcomeOfSync } from './sync-messages.ts'
 
 type LinkConnection = Extract<Connection, { kind: 'link' }> & { readonly connectionId: string }
 
-const roomOf = ({ teamId, id }: LinkRef): Room => ({ kind: 'terminal', teamId, agentId: id })
+const newsOf = ({ teamId, id }: LinkRef): Extract<News, { kind: 'terminal' }> => ({
+  kind: 'terminal',
+  teamId,
+  agentId: id,
+})
 const logFields = ({ teamId, id, generation }: LinkRef) => ({ teamId, environmentId: id, generation })
 
 /** EX_CONFIG of sysexits.h. */
@@ -84,7 +87,7 @@ async function onLinkMessage(
       if (lateInputs) deps.log.info('Inputs outside the reorder window', { ...logFields(ref), lateInputs })
       await publishEntries(await deps.recordHealth(ref, { status, detail }), deps)
       // Every 30 s: what a delivery that died has left behind for this terminal's viewers.
-      await tellRoom(roomOf(ref), terminalScope(ref.id), deps)
+      await tellRoom(newsOf(ref), deps)
       return
     }
     case 'exit': {
@@ -254,5 +257,5 @@ async function output(
     if (outcome !== 'sent') await closeLink(link, deps)
   }
   const fresh = stored.outcome === 'appended' ? stored.chunks : []
-  await Promise.all([acknowledge(), tellRoom(roomOf(ref), terminalScope(ref.id, fresh), deps)])
+  await Promise.all([acknowledge(), tellRoom({ ...newsOf(ref), fresh }, deps)])
 }

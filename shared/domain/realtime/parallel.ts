@@ -1,3 +1,23 @@
+/** Runs `work` when there is a place for it. */
+export type Gate = <T>(work: () => Promise<T>) => Promise<T>
+
+/** Has `limit` places for all who share it; whoever finds none waits, first come, first served. */
+export function createGate(limit: number): Gate {
+  let free = limit
+  const waiting: (() => void)[] = []
+  return async (work) => {
+    if (free > 0) free--
+    else await new Promise<void>((resolve) => waiting.push(resolve))
+    try {
+      return await work()
+    } finally {
+      const next = waiting.shift()
+      if (next) next()
+      else free++
+    }
+  }
+}
+
 /** Runs `work` on every item, at most `limit` at once. Rejects with the first error once all that were begun have ended. */
 export async function forEachBounded<T>(
   items: readonly T[],

@@ -39,7 +39,8 @@ export async function holdPoll(sid: string, deps: DeliveryDeps): Promise<PollAns
       const drained = await drain(session, deps)
       if (drained === 'lost-race') continue
       if (drained !== undefined) return { body: drained }
-      isFirst = false
+      // Who finds the wake set leaves it at that. It may have been set until just now, for something that this read was too early for.
+      isFirst = session.wake
     }
     const now = deps.clock.now().getTime()
     const isProbed = session.probe !== undefined && session.probe.until > now

@@ -16,6 +16,7 @@ import type { LedgerReader, Outbox } from '../ledger/ports.ts'
 import type { LedgerEntry } from '../ledger/schema.ts'
 import type { TerminalLogReader, TerminalLogStore } from '../terminal/ports.ts'
 import type { Link } from './link-state.ts'
+import type { Gate } from './parallel.ts'
 import type { Session, User } from './session.ts'
 
 /** Whom a change concerns. */
@@ -40,16 +41,21 @@ export type Connection =
       readonly base?: number | undefined
     }
 
+export type SessionRange = Extract<Work, { kind: 'tell' }>['sessions']
+
 /** All reads but `pingable` are strongly consistent. */
 export interface SessionStore {
   create(session: Session): Promise<void>
   get(sid: string): Promise<Session | undefined>
+  /** Those of at most 100 sessions that could be read at once, by sid. What is not among them may be there all the same. */
+  getMany(sids: readonly string[]): Promise<ReadonlyMap<string, Session>>
   /** Writes it with the next revision if the stored one is still `session.revision`; false: somebody was first, or it is gone. */
   put(session: Session): Promise<boolean>
 
   enter(room: Room, sid: string, expiresAt: number): Promise<void>
   leave(room: Room, sid: string): Promise<void>
-  members(room: Room, cursor?: string): Promise<{ sids: string[]; cursor?: string }>
+  /** A page in the order of the ids; with `range` only ids that begin with `from`, with `to`, or lie between. */
+  members(room: Room, cursor?: string, range?: SessionRange): Promise<{ sids: string[]; cursor?: string }>
 
   /** Rows stay until they expire: a message may be handled after its connection's end. */
   bind(connectionId: string, connection: Connection, expiresAt: number): Promise<void>
@@ -81,6 +87,8 @@ export interface ConnectionPoster {
 
 export interface WorkSender {
   send(work: Work, delaySeconds?: number): Promise<void>
+  /** Throws unless every message was taken. */
+  sendAll(work: readonly Work[], delaySeconds?: number): Promise<void>
 }
 
 /** The member of a token, or undefined for a bad one. Throws when it cannot tell: that must not look like a bad token. */
@@ -135,6 +143,8 @@ export interface DeliveryDeps {
   /** Unguessable and unique, at least 120 bits. */
   readonly newId: () => string
   readonly sleep: (ms: number) => Promise<void>
+  /** The execution environment's places for deliveries to rooms. */
+  readonly gate: Gate
   readonly log: Log
 }
 

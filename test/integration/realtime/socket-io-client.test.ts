@@ -1,8 +1,7 @@
 import { io, type ManagerOptions, type Socket, type SocketOptions } from 'socket.io-client'
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest'
 import type { LedgerEntry } from '../../../shared/domain/ledger/schema.ts'
-import { terminalScope } from '../../../shared/domain/realtime/batch.ts'
-import { tellRoom } from '../../../shared/domain/realtime/rooms.ts'
+import { tellRoom } from '../../../shared/domain/realtime/fan-out.ts'
 import { appendOutput } from '../../../shared/domain/terminal/append.ts'
 import { type Gateway, startGateway } from './gateway.ts'
 
@@ -48,7 +47,7 @@ async function join(socket: Socket): Promise<unknown> {
 async function output(agentId: string, offset: number, data: string): Promise<void> {
   const { deps } = gateway.world
   await appendOutput({ teamId: TEAM, id: agentId }, { generation: 1, offset, data }, deps)
-  await tellRoom({ kind: 'terminal', teamId: TEAM, agentId }, terminalScope(agentId), deps)
+  await tellRoom({ kind: 'terminal', teamId: TEAM, agentId }, deps)
 }
 
 const engineOf = (socket: Socket) => socket.io.engine

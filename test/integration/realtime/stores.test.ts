@@ -128,6 +128,17 @@ describe.each(adapters)('stores on %s', (_name, open) => {
     await expect(stores.sessions.create({ ...rich, revision: 0 })).rejects.toThrow('in use')
   })
 
+  it('read many sessions at once, and leave out those that are not there', async () => {
+    const sessions = await Promise.all(Array.from({ length: 99 }, () => create()))
+    const read = await stores.sessions.getMany([...sessions.map(({ sid }) => sid), 'nobody'])
+    expect([...read.keys()].sort()).toEqual(sessions.map(({ sid }) => sid).sort())
+    for (const session of sessions) expect(read.get(session.sid)).toEqual(session)
+    const [first] = sessions
+    if (!first) throw new Error('no session')
+    expect(await stores.sessions.put({ ...first, wake: true })).toBe(true)
+    expect((await stores.sessions.getMany([first.sid])).get(first.sid)?.wake).toBe(true)
+  })
+
   it('list the members of a room, page by page, and of that room only', async () => {
     const room = { kind: 'team', teamId: newId() } as const
     const terminal = { kind: 'terminal', teamId: room.teamId, agentId: 'agent-1' } as const

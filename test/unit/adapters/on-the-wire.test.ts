@@ -10,6 +10,7 @@ import { createSecrets } from '../../../shared/adapters/secrets-manager/secrets.
 import { createWorkQueue } from '../../../shared/adapters/sqs/work-queue.ts'
 import type { Work } from '../../../shared/contracts/work.ts'
 import { toHttpError } from '../../../shared/runtime/errors-to-http.ts'
+import { newRandomId } from '../../../shared/runtime/realtime-deps.ts'
 import { queue, startSqs } from '../local/sqs/support.ts'
 
 const local = { region: 'us-east-1', credentials: { accessKeyId: 'test', secretAccessKey: 'test' } }
@@ -39,6 +40,27 @@ describe('the work queue', () => {
     await createWorkQueue(urlOf('work'), client).send(work)
     const { Messages } = await client.send(new ReceiveMessageCommand({ QueueUrl: urlOf('work'), WaitTimeSeconds: 5 }))
     expect(Messages?.map(({ Body }) => JSON.parse(Body ?? ''))).toEqual([work])
+  })
+
+  it('takes the shares of a room, many at once', async () => {
+    const { client, urlOf } = await startSqs([queue('work')])
+    const news = { kind: 'team', teamId: 't', after: 7 } as const
+    const work = Array.from(
+      { length: 12 },
+      (_, n): Work => ({ kind: 'tell', news, sessions: { from: `${n}`, to: `${n}z` }, again: false }),
+    )
+    await createWorkQueue(urlOf('work'), client).sendAll(work)
+    const receive = new ReceiveMessageCommand({ QueueUrl: urlOf('work'), MaxNumberOfMessages: 10, WaitTimeSeconds: 5 })
+    const received = [await client.send(receive), await client.send(receive)].flatMap(({ Messages = [] }) => Messages)
+    expect(received.map(({ Body }) => JSON.parse(Body ?? ''))).toEqual(work)
+  })
+
+  it('takes no whole session id in a share', async () => {
+    const { client, urlOf } = await startSqs([queue('work')])
+    const sessions = { from: newRandomId(), to: newRandomId() }
+    const news = { kind: 'team', teamId: 't', after: 7 } as const
+    const sending = createWorkQueue(urlOf('work'), client).sendAll([{ kind: 'tell', news, sessions, again: false }])
+    await expect(sending).rejects.toThrow('Too big')
   })
 })
 

@@ -1,4 +1,4 @@
-import { SendMessageCommand, SQSClient } from '@aws-sdk/client-sqs'
+import { SendMessageBatchCommand, SendMessageCommand, SQSClient } from '@aws-sdk/client-sqs'
 import { mockClient } from 'aws-sdk-client-mock'
 import { afterEach, describe, expect, it } from 'vitest'
 import { createWorkQueue } from '../../../shared/adapters/sqs/work-queue.ts'
@@ -30,6 +30,24 @@ describe('createWorkQueue', () => {
     const broken = { ...work, generation: 0 }
     await expect(createWorkQueue(url, client).send(broken)).rejects.toThrow('generation')
     expect(sqs.commandCalls(SendMessageCommand)).toHaveLength(0)
+  })
+
+  it('sends many in batches of ten, each message once', async () => {
+    sqs.on(SendMessageBatchCommand).resolves({})
+    const all = Array.from({ length: 23 }, (_, n) => ({ ...work, environmentId: `e${n}` }))
+    await createWorkQueue(url, client).sendAll(all, 7)
+    const entries = sqs.commandCalls(SendMessageBatchCommand).map(({ args: [{ input }] }) => input.Entries ?? [])
+    expect(entries.map(({ length }) => length)).toEqual([10, 10, 3])
+    for (const batch of entries) expect(new Set(batch.map(({ Id }) => Id)).size).toBe(batch.length)
+    expect(entries.flat().every(({ DelaySeconds }) => DelaySeconds === 7)).toBe(true)
+    expect(entries.flat().map(({ MessageBody }) => JSON.parse(MessageBody ?? ''))).toEqual(all)
+    await createWorkQueue(url, client).sendAll([])
+    expect(sqs.commandCalls(SendMessageBatchCommand)).toHaveLength(3)
+  })
+
+  it('throws when the queue refuses one of many', async () => {
+    sqs.on(SendMessageBatchCommand).resolves({ Failed: [{ Id: '1', Code: 'InternalError', SenderFault: false }] })
+    await expect(createWorkQueue(url, client).sendAll([work, work])).rejects.toThrow('1 of 2 messages: InternalError')
   })
 
   it('throws when the queue does not take it', async () => {

@@ -6,6 +6,12 @@ import { SimulatedContainer } from './support/simulated-container.ts'
 import { type Faults, NO_FAULTS, SimulatedGateway } from './support/simulated-gateway.ts'
 import { seededRandom, VirtualTime } from './support/virtual-time.ts'
 
+/** In every second simulation a share is one session, so that most are told by the queue. */
+const limits = vi.hoisted(() => ({ share: 100 }))
+vi.mock('../../../shared/domain/realtime/limits.ts', async (original) =>
+  Object.defineProperty({ ...(await original<object>()) }, 'SHARE', { get: () => limits.share }),
+)
+
 const TEAM = 'team-1'
 const AGENTS = ['agent-1', 'agent-2']
 const SECOND = 1_000
@@ -19,6 +25,7 @@ afterEach(() => {
 })
 
 async function simulate(seed: number, faults: Faults) {
+  limits.share = seed % 2 === 0 ? 1 : 100
   const random = seededRandom(seed)
   vi.mocked(Math.random).mockImplementation(random)
   const time = new VirtualTime()

@@ -1,10 +1,7 @@
 /** What is not asked of the stores, and what still arrives. */
 import { expect, it, vi } from 'vitest'
-import { EVERYTHING } from '../../../shared/domain/realtime/batch.ts'
-import { FAN_OUT } from '../../../shared/domain/realtime/limits.ts'
-import { tellRoom } from '../../../shared/domain/realtime/rooms.ts'
 import { onClientMessage } from '../../../shared/domain/realtime/websocket-events.ts'
-import { createBench, TEAM } from './support/bench.ts'
+import { createBench } from './support/bench.ts'
 
 it('a pong asks nothing of any store', async () => {
   const { deps, run } = createBench()
@@ -56,30 +53,4 @@ it('output goes to viewers who have all before it without a read of the log, and
   function leases(): number {
     return [...bench.world.sessions.sessions.values()].filter(({ lease }) => lease).length
   }
-})
-
-it('a publisher that runs out of time leaves out other sessions each time', async () => {
-  const { deps, run, time } = createBench()
-  const sids = Array.from({ length: 5 * FAN_OUT }, (_, n) => `sid-${n}`)
-  const told = new Set<string>()
-  const slow = {
-    ...deps,
-    sessions: {
-      ...deps.sessions,
-      members: async () => ({ sids }),
-      leave: async () => {},
-      get: async (sid: string) => {
-        told.add(sid)
-        await deps.sleep(100)
-        return undefined
-      },
-    },
-  }
-  const rounds = 60
-  for (let round = 0; round < rounds && told.size < sids.length; round++) {
-    const until = time.now().getTime() + 1
-    const room = { kind: 'team', teamId: TEAM } as const
-    expect(await run(() => tellRoom(room, EVERYTHING, slow, { until }))).toBe(false)
-  }
-  expect(told.size).toBe(sids.length)
 })

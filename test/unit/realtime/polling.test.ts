@@ -1,6 +1,8 @@
 import fc from 'fast-check'
-import { describe, expect, it } from 'vitest'
+import { describe, expect, it, vi } from 'vitest'
 import { ENGINE_MAX_PAYLOAD_BYTES, POLL_HOLD_MS } from '../../../shared/contracts/limits.ts'
+import { EVERYTHING } from '../../../shared/domain/realtime/batch.ts'
+import { deliver } from '../../../shared/domain/realtime/deliver.ts'
 import { answerGet, answerPost, type HttpAnswer } from '../../../shared/domain/realtime/polling-http.ts'
 import { type Bench, createBench, TEAM } from './support/bench.ts'
 
@@ -89,6 +91,28 @@ describe('a held poll', () => {
     const from = bench.time.now().getTime()
     expect(bodyOf(await bench.run(() => poll))).toContain('news')
     expect(bench.time.now().getTime() - from).toBeLessThan(600)
+  })
+
+  it('looks again after a wake that had nothing, for whoever found it still set', async () => {
+    const bench = createBench()
+    const sid = await connected(bench)
+    await post(bench, sid, `42["join-team","${TEAM}"]`)
+    await bench.run(() => get(bench, sid))
+    const poll = get(bench, sid)
+    await bench.time.pass(5_000)
+    const { readAfter } = bench.deps.ledger
+    let outcome: string | undefined
+    vi.spyOn(bench.deps.ledger, 'readAfter').mockImplementationOnce(async (...args) => {
+      const before = await readAfter(...args)
+      await bench.world.commit(TEAM, 'news')
+      outcome = await deliver(sid, EVERYTHING, bench.deps)
+      return before
+    })
+    const woken = await bench.run(() => bench.deps.sessions.get(sid))
+    if (!woken) throw new Error('no session')
+    expect(await bench.run(() => bench.deps.sessions.put({ ...woken, wake: true }))).toBe(true)
+    expect(bodyOf(await bench.run(() => poll))).toContain('news')
+    expect(outcome).toBe('woken')
   })
 
   it('carries a ping every minute also when it always finds something', async () => {

@@ -36,6 +36,17 @@ export function memorySessions(travel: Travel = atOnce, pageSize = 2) {
         sessions.set(session.sid, SessionSchema.parse({ ...clone(session), revision: session.revision + 1 }))
       }),
     get: (sid) => through(travel, () => sessions.get(sid)),
+    getMany: (sids) =>
+      through(
+        travel,
+        () =>
+          new Map(
+            sids.flatMap((sid): [string, Session][] => {
+              const session = sessions.get(sid)
+              return session ? [[sid, session]] : []
+            }),
+          ),
+      ),
     put: (session) =>
       through(travel, () => {
         if (sessions.get(session.sid)?.revision !== session.revision) return false
@@ -48,10 +59,11 @@ export function memorySessions(travel: Travel = atOnce, pageSize = 2) {
         rooms.set(roomName(room), members.set(sid, expiresAt))
       }).then(() => undefined),
     leave: (room, sid) => through(travel, () => rooms.get(roomName(room))?.delete(sid)).then(() => undefined),
-    members: (room, cursor) =>
+    members: (room, cursor, range) =>
       through(travel, () => {
         const all = [...(rooms.get(roomName(room))?.keys() ?? [])].sort()
-        const rest = all.filter((sid) => cursor === undefined || sid > cursor)
+        const isInRange = (sid: string) => !range || (sid >= range.from && sid.slice(0, range.to.length) <= range.to)
+        const rest = all.filter((sid) => isInRange(sid) && (cursor === undefined || sid > cursor))
         const sids = rest.slice(0, pageSize)
         const last = sids.at(-1)
         return { sids, ...(rest.length > pageSize && last !== undefined ? { cursor: last } : {}) }

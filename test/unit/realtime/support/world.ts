@@ -17,6 +17,7 @@ import type { LedgerEntry } from '../../../../shared/domain/ledger/schema.ts'
 import { EVERYTHING } from '../../../../shared/domain/realtime/batch.ts'
 import { deliver } from '../../../../shared/domain/realtime/deliver.ts'
 import { closeUnauthenticated, openSocket } from '../../../../shared/domain/realtime/engine.ts'
+import { tellShare } from '../../../../shared/domain/realtime/fan-out.ts'
 import type { ConnectionPoster, LinkMessageDeps, SocketDeps } from '../../../../shared/domain/realtime/ports.ts'
 import { publishEntries } from '../../../../shared/domain/realtime/publishing.ts'
 import type { ConnectDeps } from '../../../../shared/domain/realtime/websocket-events.ts'
@@ -61,6 +62,8 @@ export function createWorld(options: WorldOptions) {
   const deps: SocketDeps & LinkMessageDeps & ConnectDeps = {
     clock,
     sleep,
+    // Calls stand for execution environments of their own, some of which are killed with their places taken.
+    gate: (run) => run(),
     poster,
     newId: options.newId ?? (() => randomBytes(18).toString('base64url')),
     log: { info: log('info'), warn: log('warn'), error: log('error') },
@@ -83,6 +86,9 @@ export function createWorld(options: WorldOptions) {
         const run = () => runWork(message)
         if (options.queue) options.queue(run, delaySeconds)
         else void sleep(delaySeconds * 1000).then(run)
+      },
+      sendAll: async (messages, delaySeconds) => {
+        await Promise.all(messages.map((message) => deps.work.send(message, delaySeconds)))
       },
     },
     // Tokens of the tests: `<user>@<team>`.
@@ -149,6 +155,7 @@ export function createWorld(options: WorldOptions) {
   async function runWork(message: Work): Promise<void> {
     if (message.kind === 'open-socket') await openSocket(message, deps)
     if (message.kind === 'close-unauthenticated') await closeUnauthenticated(message, deps)
+    if (message.kind === 'tell') await tellShare(message, deps)
     if (message.kind === 'deliver') await deliver(message.sid, EVERYTHING, deps, { retry: true })
   }
 
