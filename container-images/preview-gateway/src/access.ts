@@ -54,9 +54,9 @@ export class Access {
     return (await this.#directory.redeem(ticket.id, ticket.exp)) ? undefined : ENTRANCE_REFUSALS.used
   }
 
-  #cookieFor({ label, userId }: PreviewTicket): string {
+  #cookieFor({ label, userId, until }: PreviewTicket): string {
     const now = this.#now()
-    return ownSetCookie({ label, userId, exp: now + PREVIEW_COOKIE_TTL_MS }, this.#secret, now)
+    return ownSetCookie({ label, userId, exp: Math.min(until, now + PREVIEW_COOKIE_TTL_MS) }, this.#secret, now)
   }
 }
 

@@ -61,7 +61,14 @@ describe('settings', () => {
 })
 
 describe('signatures', () => {
-  const ticket = { label: newPreviewLabel('main'), teamId: 't', userId: 'u', exp: 1_000, id: newTicketId() }
+  const ticket = {
+    label: newPreviewLabel('main'),
+    teamId: 't',
+    userId: 'u',
+    exp: 1_000,
+    until: 2_000,
+    id: newTicketId(),
+  }
 
   it('are for their kind alone, and end to the millisecond', () => {
     const text = issueTicket(ticket, SECRET)

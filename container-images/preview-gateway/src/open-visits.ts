@@ -1,0 +1,90 @@
+import type { PreviewDirectoryItem } from '../../../shared/contracts/previews.ts'
+import type { CachedDirectory } from './directory.ts'
+
+/** A request or a WebSocket that was let through to a task. */
+export type OpenVisit = {
+  readonly label: string
+  readonly address: string
+  readonly port: number
+  /** Milliseconds since the epoch, after which it is over. Undefined: it was let in because the preview is public. */
+  readonly until: number | undefined
+  /** Cuts it. */
+  readonly end: () => void
+}
+type Entry = OpenVisit & { readonly since: number }
+type Closing = { once(event: 'close', listener: () => void): unknown }
+
+/**
+ * What is open, looked at again every `everyMs`: what was let in stays open for no longer than it would be let in anew. So event streams
+ * and WebSockets end with the visit they belong to, when a public preview is not public any more, and when the task that they lead to is
+ * not the preview's any more, be it that it went without a word. When the directory does not answer, they stay.
+ */
+export class OpenVisits {
+  readonly #open = new Set<Entry>()
+  readonly #sockets = new Set<Entry>()
+  readonly #directory: CachedDirectory
+  readonly #everyMs: number
+  readonly #now: () => number
+  readonly #timer: NodeJS.Timeout
+
+  constructor(directory: CachedDirectory, everyMs: number, now: () => number) {
+    this.#directory = directory
+    this.#everyMs = everyMs
+    this.#now = now
+    this.#timer = setInterval(() => void this.#look(), everyMs).unref()
+  }
+
+  addRequest(visit: OpenVisit, closing: Closing): void {
+    this.#add(this.#open, visit, closing)
+  }
+
+  addSocket(visit: OpenVisit, closing: Closing): void {
+    this.#add(this.#sockets, visit, closing)
+  }
+
+  /** Ends every open WebSocket: their pages connect again, to another gateway. */
+  endSockets(): void {
+    for (const { end } of this.#sockets) end()
+  }
+
+  /** Nothing is looked at any more. */
+  close(): void {
+    clearInterval(this.#timer)
+  }
+
+  #add(to: Set<Entry>, visit: OpenVisit, closing: Closing): void {
+    const entry = { ...visit, since: this.#now() }
+    to.add(entry)
+    closing.once('close', () => to.delete(entry))
+  }
+
+  async #look(): Promise<void> {
+    const now = this.#now()
+    const lasting = new Map<string, Entry[]>()
+    for (const entry of [...this.#open, ...this.#sockets]) {
+      if (entry.until !== undefined && entry.until <= now) entry.end()
+      else if (now - entry.since >= this.#everyMs) {
+        const others = lasting.get(entry.label)
+        if (others) others.push(entry)
+        else lasting.set(entry.label, [entry])
+      }
+    }
+    await Promise.all([...lasting].map(([label, entries]) => this.#lookAt(label, entries)))
+  }
+
+  async #lookAt(label: string, entries: readonly Entry[]): Promise<void> {
+    let preview: PreviewDirectoryItem | undefined
+    try {
+      preview = await this.#directory.lookup(label)
+    } catch {
+      return // Logged by the directory.
+    }
+    for (const entry of entries) if (!mayStay(entry, preview)) entry.end()
+  }
+}
+
+const mayStay = ({ address, port, until }: OpenVisit, preview: PreviewDirectoryItem | undefined): boolean =>
+  preview?.status === 'running' &&
+  preview.address === address &&
+  preview.port === port &&
+  (until !== undefined || preview.public)
