@@ -84,7 +84,7 @@ class PreviewGateway {
     })
     this.#reception = new Reception({
       directory,
-      access: new Access(options.secret, directory, now),
+      access: new Access(options.secret, directory, this.#limits, now),
       upstream: this.#upstream,
       open: this.#open,
       waiting,

@@ -44,6 +44,8 @@ export const GATEWAY_LIMITS = {
   lookupTtlMs: 2_000,
   lookupStaleMs: 60_000,
   lookupEntries: 10_000,
+  /** Cookies whose signature was found good, each at most 1,024 characters. */
+  cookieEntries: 10_000,
   /** A piece of a WebSocket's traffic at least this long counts as a visit; keep-alives of dev servers are shorter. */
   visitBytes: 512,
 } as const
