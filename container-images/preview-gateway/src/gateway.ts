@@ -133,7 +133,9 @@ class PreviewGateway {
     // A socket that breaks while the directory is asked is nobody's fault.
     request.on('error', () => undefined)
     response.on('error', () => undefined)
-    if (!(await this.#turns.take(request.socket, response))) return
+    // Awaited only when there is something to wait for.
+    const turn = this.#turns.take(request.socket, response)
+    if (turn !== true && !(await turn)) return
     if (this.#draining) response.shouldKeepAlive = false
     try {
       const page = await this.#reception.handle(request, response)

@@ -1,5 +1,6 @@
 import type { PreviewDirectoryItem } from '../../../shared/contracts/previews.ts'
 import type { CachedDirectory } from './directory.ts'
+import type { Closing } from './occupancy.ts'
 
 /** A request or a WebSocket that was let through to a task. */
 export type OpenVisit = {
@@ -11,8 +12,7 @@ export type OpenVisit = {
   /** Cuts it. */
   readonly end: () => void
 }
-type Entry = OpenVisit & { readonly since: number }
-type Closing = { once(event: 'close', listener: () => void): unknown }
+type Entry = { readonly visit: OpenVisit; readonly since: number }
 
 /**
  * What is open, looked at again every `everyMs`: what was let in stays open for no longer than it would be let in anew. So event streams
@@ -44,7 +44,7 @@ export class OpenVisits {
 
   /** Ends every open WebSocket: their pages connect again, to another gateway. */
   endSockets(): void {
-    for (const { end } of this.#sockets) end()
+    for (const { visit } of this.#sockets) visit.end()
   }
 
   /** Nothing is looked at any more. */
@@ -53,33 +53,34 @@ export class OpenVisits {
   }
 
   #add(to: Set<Entry>, visit: OpenVisit, closing: Closing): void {
-    const entry = { ...visit, since: this.#now() }
+    const entry = { visit, since: this.#now() }
     to.add(entry)
-    closing.once('close', () => to.delete(entry))
+    closing.on('close', () => to.delete(entry))
   }
 
   async #look(): Promise<void> {
     const now = this.#now()
-    const lasting = new Map<string, Entry[]>()
+    const lasting = new Map<string, OpenVisit[]>()
     for (const entry of [...this.#open, ...this.#sockets]) {
-      if (entry.until !== undefined && entry.until <= now) entry.end()
+      const { label, until, end } = entry.visit
+      if (until !== undefined && until <= now) end()
       else if (now - entry.since >= this.#everyMs) {
-        const others = lasting.get(entry.label)
-        if (others) others.push(entry)
-        else lasting.set(entry.label, [entry])
+        const others = lasting.get(label)
+        if (others) others.push(entry.visit)
+        else lasting.set(label, [entry.visit])
       }
     }
-    await Promise.all([...lasting].map(([label, entries]) => this.#lookAt(label, entries)))
+    await Promise.all([...lasting].map(([label, visits]) => this.#lookAt(label, visits)))
   }
 
-  async #lookAt(label: string, entries: readonly Entry[]): Promise<void> {
+  async #lookAt(label: string, visits: readonly OpenVisit[]): Promise<void> {
     let preview: PreviewDirectoryItem | undefined
     try {
       preview = await this.#directory.lookup(label)
     } catch {
       return // Logged by the directory.
     }
-    for (const entry of entries) if (!mayStay(entry, preview)) entry.end()
+    for (const visit of visits) if (!mayStay(visit, preview)) visit.end()
   }
 }
 

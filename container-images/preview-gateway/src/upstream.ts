@@ -72,7 +72,8 @@ export class Upstream {
   readonly #options: UpstreamOptions
   readonly #proxy = new ProxyServer({})
   readonly #agent: Agent
-  readonly #exchanges = new WeakMap<IncomingMessage, Exchange>()
+  /** Until the visitor's side closes. Not a WeakMap: the garbage collector pays for each entry of one, and each request makes one. */
+  readonly #exchanges = new Map<IncomingMessage, Exchange>()
 
   constructor(options: UpstreamOptions) {
     this.#options = options
@@ -92,18 +93,23 @@ export class Upstream {
 
   web(request: IncomingMessage, response: ServerResponse, passing: Passing): void {
     editRequestHeaders(request, this.#passage(passing), false)
-    this.#exchanges.set(request, { passing, attempts: 0, answered: false })
+    this.#open(request, response, passing)
     this.#send(request, response, passing)
   }
 
   /** `request.headers` is edited; `socket` belongs to the library from here on. */
   ws(request: IncomingMessage, socket: Duplex, head: Buffer, passing: Passing): void {
     editRequestHeaders(request, this.#passage(passing), true)
-    this.#exchanges.set(request, { passing, attempts: 0, answered: false })
+    this.#open(request, socket, passing)
     this.#proxy.ws(request, socket, head, { ...this.#route(passing), agent: undefined }, (error) => {
       this.#log(passing, 'A WebSocket failed', error)
       if (!this.#exchanges.get(request)?.answered) refuseUpgrade(socket, this.#pageFor(error, passing))
     })
+  }
+
+  #open(request: IncomingMessage, visitor: ServerResponse | Duplex, passing: Passing): void {
+    this.#exchanges.set(request, { passing, attempts: 0, answered: false })
+    visitor.on('close', () => this.#exchanges.delete(request))
   }
 
   close(): void {
@@ -141,12 +147,13 @@ export class Upstream {
     }
     exchange.request = outgoing
     // A 101 that nobody asked for ends the exchange without an error and without an answer.
-    outgoing.once('close', () => {
+    outgoing.on('close', () => {
       if (!exchange.answered && exchange.request === outgoing) sendPage(request, response, brokenPage, this.#options)
     })
     // Byte for byte: the library drops a `?` that nothing follows.
     outgoing.path = request.url ?? '/'
-    outgoing.setTimeout(this.#options.limits.answerMs, () => outgoing.destroy(new UpstreamSilent('no answer')))
+    outgoing.on('timeout', () => outgoing.destroy(new UpstreamSilent('no answer')))
+    outgoing.setTimeout(this.#options.limits.answerMs)
   }
 
   #onAnswer(answer: IncomingMessage, request: IncomingMessage, response: ServerResponse): void {
@@ -195,9 +202,12 @@ export class Upstream {
       editResponseHeaders(answer.headers, this.#answer(passing))
       answer.headers.connection = 'Upgrade'
       answer.headers.upgrade = 'websocket'
-      // Nothing is lost to these listeners: the library pipes both sockets within this very event.
-      taskSocket.on('data', onTraffic)
-      socket.on('data', onTraffic)
+      // Behind the library's own listener, which puts back what came together with the answer and then pipes: somebody who listens
+      // before is given that alone. And before anything flows.
+      process.nextTick(() => {
+        taskSocket.on('data', onTraffic)
+        socket.on('data', onTraffic)
+      })
       request.socket.setTimeout(limits.silenceMs, () => socket.destroy())
       endTogether(socket, taskSocket, limits.lingerMs)
     })

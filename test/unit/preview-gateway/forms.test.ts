@@ -1,4 +1,5 @@
 /** Forms that requests and answers take on the wire: each passes as it is, or is said not to. */
+import { createHash } from 'node:crypto'
 import { once } from 'node:events'
 import { createServer } from 'node:net'
 import { gunzipSync, gzipSync } from 'node:zlib'
@@ -139,6 +140,22 @@ describe('a WebSocket', () => {
     })
     socket.close()
     await once(socket, 'close')
+  })
+
+  it('loses nothing that comes together with the answer that opens it', async () => {
+    const accepted = (key: string) =>
+      createHash('sha1').update(`${key}258EAFA5-E914-47DA-95CA-C5AB0DC85B11`).digest('base64')
+    const task = await startBareTask((piece, socket) => {
+      const key = /sec-websocket-key: (\S+)/i.exec(piece)?.[1]
+      if (key === undefined) return
+      const head = `HTTP/1.1 101 Switching Protocols\r\nupgrade: websocket\r\nconnection: upgrade\r\nsec-websocket-accept: ${accepted(key)}\r\n\r\n`
+      socket.write(`${head}\x81\x05hello`, 'latin1')
+    })
+    const { gateway, host, member } = await startFixture({ taskPort: task.port })
+    const socket = new WebSocket(`ws://127.0.0.1:${gateway.port}/`, { headers: { host, cookie: await member() } })
+    const [message] = (await once(socket, 'message')) as [Buffer]
+    expect(message.toString()).toBe('hello')
+    socket.terminate()
   })
 
   it('closes with the code and words of the task', async () => {

@@ -27,7 +27,9 @@ async function start({ open: isPublic = false } = {}) {
     await once(stream, 'data')
     const socket = new WebSocket(`ws://127.0.0.1:${gateway.port}/`, { headers })
     await once(socket, 'open')
-    const ends = Promise.all([once(stream.resume(), 'close'), once(socket, 'close')])
+    // Not `once`: that it is cut is an error to who listens for anything.
+    const cut = new Promise((resolve) => stream.resume().on('close', resolve))
+    const ends = Promise.all([cut, once(socket, 'close')])
     let ended = false
     void ends.then(() => {
       ended = true
