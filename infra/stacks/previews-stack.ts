@@ -12,6 +12,7 @@ import {
 import { ARecord, HostedZone, type IHostedZone, RecordTarget } from 'aws-cdk-lib/aws-route53'
 import { LoadBalancerTarget } from 'aws-cdk-lib/aws-route53-targets'
 import type { Construct } from 'constructs'
+import { PREVIEW_BALANCER_IDLE_MS } from '../../shared/contracts/previews.ts'
 import { acknowledge } from '../acknowledge.ts'
 import { isLoopback } from '../config.ts'
 import { ALARM_PERIOD, alarm } from '../constructs/alarm.ts'
@@ -33,13 +34,6 @@ export interface PreviewsStackProps {
   /** Who may frame previews. */
   readonly appOrigin: string
 }
-
-/**
- * Without a byte for so long a connection is cut. Longer than the gateway waits for the first byte of an answer (60 s), so that its own
- * page tells what is wrong, and than dev servers' pings (Vite 30 s); shorter than the gateway keeps idle connections (75 s), so
- * that no request is sent into one that is just being closed.
- */
-const IDLE_TIMEOUT = Duration.seconds(70)
 
 /** The balancer forgets a gateway that ends after so long; the gateway itself takes 30 s for its visitors. */
 const DEREGISTRATION_DELAY = Duration.seconds(30)
@@ -121,7 +115,7 @@ export class PreviewsStack extends Stack {
       vpcSubnets: { subnetType: SubnetType.PUBLIC },
       internetFacing: true,
       securityGroup,
-      idleTimeout: IDLE_TIMEOUT,
+      idleTimeout: Duration.millis(PREVIEW_BALANCER_IDLE_MS),
       // The gateway looks previews up by what the browser sent.
       preserveHostHeader: true,
       deletionProtection: config.retain,

@@ -18,10 +18,27 @@ export const PREVIEW_WAKE_INTERVAL_MS = 10_000
 
 /** Milliseconds a ticket is good for: the frontend loads the address as soon as it has it. */
 export const PREVIEW_TICKET_TTL_MS = 5 * 60_000
-/** Milliseconds a cookie is good for: as long as the app's own token (24 h). */
+/** Milliseconds a cookie is good for at most: as long as the app's own tokens (24 h). It ends with the token that was shown for its ticket. */
 export const PREVIEW_COOKIE_TTL_MS = 24 * 60 * 60_000
 /** Longest ticket or cookie value the gateway looks at, in characters. */
 export const PREVIEW_SIGNED_MAX_CHARS = 1024
+
+/**
+ * Milliseconds without a byte in either direction after which the gateway cuts a preview's WebSocket or event stream. Not every page
+ * pings: Vite's does every 30 s (`pingInterval`, `client.mjs`), webpack-dev-server every second (`heartbeatInterval`,
+ * `WebsocketServer.js`), but Next.js with Turbopack never (`useWebsocketPing`, `use-websocket.ts`), nor do most applications.
+ */
+export const PREVIEW_SILENCE_MS = 60 * 60_000
+/**
+ * Milliseconds of silence after which the load balancer cuts: later than the gateway, which knows what the silence means. 1 to 4,000
+ * whole seconds (`idle_timeout.timeout_seconds`, ELB API, `LoadBalancerAttribute`).
+ */
+export const PREVIEW_BALANCER_IDLE_MS = PREVIEW_SILENCE_MS + 60_000
+/**
+ * Milliseconds for which the gateway keeps a connection that carries no request: longer than the balancer, which must not send one into a
+ * connection that is just being closed (502; ELB guide, "Connection idle timeout").
+ */
+export const PREVIEW_KEEP_ALIVE_MS = PREVIEW_BALANCER_IDLE_MS + 60_000
 
 /** First segment of every path that is the gateway's own, on every preview host, in every spelling. */
 export const PREVIEW_OWN_SEGMENT = '__covibes'
@@ -32,12 +49,16 @@ export const PREVIEW_COOKIE = '__Host-covibes-preview'
 
 const Instant = z.number().int().min(0)
 
-/** What a ticket says. `exp`: milliseconds since the epoch. `id`: what makes it single-use. */
+/**
+ * What a ticket says. Both times in milliseconds since the epoch: the ticket is good until `exp`, and what it is changed for until
+ * `until`, when the token ends with which the member asked. `id`: what makes it single-use.
+ */
 export const PreviewTicketSchema = z.object({
   label: PreviewLabelSchema,
   teamId: z.string().min(1).max(64),
   userId: z.string().min(1).max(128),
   exp: Instant,
+  until: Instant,
   id: z.string().regex(/^[A-Za-z0-9_-]{16,64}$/),
 })
 export type PreviewTicket = z.infer<typeof PreviewTicketSchema>

@@ -5,7 +5,7 @@
 import { routes } from '../contracts/routes.ts'
 import { TeamIdSchema } from '../domain/actor.ts'
 import { NotFound } from '../domain/errors.ts'
-import { type AddressDeps, memberUrl, previewOrigin } from '../domain/previews/addresses.ts'
+import { type AddressDeps, memberUrl, previewOrigin, visitorOf } from '../domain/previews/addresses.ts'
 import { findPreview, type PreviewReadDeps } from '../domain/previews/view.ts'
 import { bearerToken } from './bearer-token.ts'
 import { forwardHandler } from './forward-handler.ts'
@@ -31,7 +31,9 @@ export function previewRedirect(
     const token = bearerToken(raw.headers.authorization) ?? raw.query[TOKEN]
     const actor = token === undefined ? undefined : await verifyToken(token)
     const root =
-      actor?.teamId === team ? await memberUrl(record, actor.userId, deps) : `${previewOrigin(record, deps)}/`
+      token !== undefined && actor?.teamId === team
+        ? await memberUrl(record, visitorOf(actor, token), deps)
+        : `${previewOrigin(record, deps)}/`
     const path = raw.path.split('/').slice(OWN_SEGMENTS).map(encodeURIComponent).join('/')
     return answer(302, undefined, {
       location: `${root}${path}${withoutToken(raw.queryString)}`,

@@ -1,103 +1,11 @@
-/** The preview gateway beside the dev server reached directly, and how long a preview takes from create to its first byte. */
-import { randomBytes } from 'node:crypto'
+/** How long a preview takes from create to its first byte. */
 import { once } from 'node:events'
-import { Agent, createServer, request } from 'node:http'
-import type { AddressInfo } from 'node:net'
+import { request } from 'node:http'
 import { setTimeout as delay } from 'node:timers/promises'
 import * as z from 'zod'
-import { startGateway } from '../../container-images/preview-gateway/src/gateway.ts'
-import { MemoryDirectory } from '../../container-images/preview-gateway/src/memory-directory.ts'
 import { PreviewAnswerSchema } from '../../shared/contracts/preview-api.ts'
-import { PREVIEW_COOKIE } from '../../shared/contracts/previews.ts'
-import { issueCookie, newPreviewLabel } from '../../shared/domain/previews/signatures.ts'
 import type { Product, TestMember } from '../support/product.ts'
-import { ms, printTable, sample, times } from './statistics.ts'
-
-const CONNECTIONS = 32
-const MEASURED_MS = 5_000
-/** Bytes of an answer: a module as a dev server sends them. */
-const BODY = randomBytes(4 * 1024).toString('base64url')
-const DOMAIN = 'preview.localhost'
-
-interface Target {
-  readonly port: number
-  readonly headers: Record<string, string>
-}
-
-/** Requests one after the other on each of the connections, for as long as is measured. */
-async function load({ port, headers }: Target): Promise<{ perSecond: number; delays: number[] }> {
-  const agent = new Agent({ keepAlive: true, maxSockets: CONNECTIONS })
-  const delays: number[] = []
-  const until = performance.now() + MEASURED_MS
-  const visitor = async () => {
-    while (performance.now() < until) {
-      const startedAt = performance.now()
-      const outgoing = request({ host: '127.0.0.1', port, path: '/src/module.js', headers, agent }).end()
-      const [response] = await once(outgoing, 'response')
-      if (response.statusCode !== 200) throw new Error(`answered with ${response.statusCode}`)
-      for await (const _ of response);
-      delays.push(performance.now() - startedAt)
-    }
-  }
-  const startedAt = performance.now()
-  await Promise.all(Array.from({ length: CONNECTIONS }, visitor))
-  agent.destroy()
-  return { perSecond: (1000 * delays.length) / (performance.now() - startedAt), delays }
-}
-
-export async function benchPreviewGateway(): Promise<void> {
-  const devServer = createServer((_, response) => response.end(BODY)).listen(0, '127.0.0.1')
-  await once(devServer, 'listening')
-  const { port } = devServer.address() as AddressInfo
-  const secret = randomBytes(48).toString('base64url')
-  const label = newPreviewLabel('workspace')
-  const directory = new MemoryDirectory()
-  directory.items.set(label, {
-    teamId: 'team',
-    branch: 'workspace',
-    environmentId: 'preview',
-    status: 'running',
-    idle: false,
-    address: '127.0.0.1',
-    port,
-    public: false,
-  })
-  const gateway = await startGateway({
-    directory,
-    secret,
-    domain: DOMAIN,
-    scheme: 'http',
-    appOrigins: ['http://localhost:3001'],
-    host: '127.0.0.1',
-    port: 0,
-    log: () => undefined,
-  })
-  const cookie = issueCookie({ label, userId: 'member', exp: Date.now() + 3_600_000 }, secret)
-  const through = {
-    port: gateway.port,
-    headers: { host: `${label}.${DOMAIN}:${gateway.port}`, cookie: `${PREVIEW_COOKIE}=${cookie}` },
-  }
-  const direct = await load({ port, headers: {} })
-  const ours = await load(through)
-  await gateway.close()
-  devServer.close()
-  const [floor, passed] = [sample(direct.delays), sample(ours.delays)]
-  const row = (name: string, perSecond: number, { p50, p99 }: typeof floor) => [
-    name,
-    perSecond.toFixed(0),
-    ms(p50),
-    ms(p99),
-  ]
-  printTable(
-    `preview gateway: ${BODY.length} bytes an answer, ${CONNECTIONS} connections, client and servers in one process`,
-    [
-      ['', 'requests/s', 'p50', 'p99'],
-      row('through the gateway', ours.perSecond, passed),
-      row('the dev server directly', direct.perSecond, floor),
-      ['ratio', times(ours.perSecond / direct.perSecond), times(passed.p50 / floor.p50), times(passed.p99 / floor.p99)],
-    ],
-  )
-}
+import { ms, printTable, sample } from './statistics.ts'
 
 /** Milliseconds after which a preview that does not come is given up. */
 const PATIENCE_MS = 60_000

@@ -5,8 +5,9 @@ import {
   type PreviewTicket,
 } from '../../../shared/contracts/previews.ts'
 import { verifyTicket } from '../../../shared/domain/previews/signatures.ts'
-import { ownSetCookie, readOwnCookie } from './cookies.ts'
+import { OwnCookies, ownSetCookie } from './cookies.ts'
 import type { CachedDirectory } from './directory.ts'
+import type { GatewayLimits } from './limits.ts'
 
 export type Visit = {
   readonly label: string
@@ -21,17 +22,19 @@ export type Entrance =
 
 export class Access {
   readonly #secret: string
+  readonly #cookies: OwnCookies
   readonly #directory: CachedDirectory
   readonly #now: () => number
 
-  constructor(secret: string, directory: CachedDirectory, now: () => number) {
+  constructor(secret: string, directory: CachedDirectory, limits: GatewayLimits, now: () => number) {
     this.#secret = secret
+    this.#cookies = new OwnCookies(secret, limits.cookieEntries)
     this.#directory = directory
     this.#now = now
   }
 
   admit({ label, preview, cookie }: Visit): Admission {
-    const member = readOwnCookie(cookie, label, this.#secret, this.#now())
+    const member = this.#cookies.read(cookie, label, this.#now())
     if (member) return { admitted: true, until: member.exp }
     return { admitted: preview.public }
   }
@@ -54,9 +57,9 @@ export class Access {
     return (await this.#directory.redeem(ticket.id, ticket.exp)) ? undefined : ENTRANCE_REFUSALS.used
   }
 
-  #cookieFor({ label, userId }: PreviewTicket): string {
+  #cookieFor({ label, userId, until }: PreviewTicket): string {
     const now = this.#now()
-    return ownSetCookie({ label, userId, exp: now + PREVIEW_COOKIE_TTL_MS }, this.#secret, now)
+    return ownSetCookie({ label, userId, exp: Math.min(until, now + PREVIEW_COOKIE_TTL_MS) }, this.#secret, now)
   }
 }
 

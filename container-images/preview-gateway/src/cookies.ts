@@ -1,6 +1,7 @@
 /** The gateway's own cookie among the application's: taken out of what goes to the task, protected in what comes from it. */
 import { PREVIEW_COOKIE, type PreviewCookie } from '../../../shared/contracts/previews.ts'
 import { issueCookie, verifyCookie } from '../../../shared/domain/previews/signatures.ts'
+import { BoundedMap } from './bounded-map.ts'
 
 const OURS = PREVIEW_COOKIE.toLowerCase()
 const isOurs = (pair: string): boolean => pair.split('=', 1)[0]?.trim().toLowerCase() === OURS
@@ -14,21 +15,40 @@ export function withoutOwnCookie(header: string): string | undefined {
 }
 
 /**
- * The member that a `Cookie` header lets into `label`. More than one of ours may come (a script can set a worthless one beside the
- * partitioned one): any that is good counts.
+ * Reads members from `Cookie` headers. A signature that was good once is not worked out again, for every module of a page: a cookie is
+ * looked up by its whole text, and what it says is looked at each time. Only good ones are kept, so nobody else can displace them.
  */
-export function readOwnCookie(
-  header: string | undefined,
-  label: string,
-  secret: string,
-  now: number,
-): PreviewCookie | undefined {
-  for (const pair of header?.split(';') ?? []) {
-    if (!isOurs(pair)) continue
-    const verified = verifyCookie(pair.slice(pair.indexOf('=') + 1).trim(), secret, now)
-    if (verified.ok && verified.value.label === label) return verified.value
+export class OwnCookies {
+  readonly #secret: string
+  readonly #good: BoundedMap<PreviewCookie>
+
+  constructor(secret: string, entries: number) {
+    this.#secret = secret
+    this.#good = new BoundedMap(entries)
   }
-  return undefined
+
+  /**
+   * The member that the header lets into `label`. More than one of ours may come (a script can set a worthless one beside the partitioned
+   * one): any that is good counts. `now`: milliseconds since the epoch.
+   */
+  read(header: string | undefined, label: string, now: number): PreviewCookie | undefined {
+    if (header === undefined) return undefined
+    for (const pair of header.split(';')) {
+      if (!isOurs(pair)) continue
+      const cookie = this.#verify(pair.slice(pair.indexOf('=') + 1).trim(), now)
+      if (cookie?.label === label) return cookie
+    }
+    return undefined
+  }
+
+  #verify(text: string, now: number): PreviewCookie | undefined {
+    const known = this.#good.get(text)
+    if (known) return known.exp > now ? known : undefined
+    const verified = verifyCookie(text, this.#secret, now)
+    if (!verified.ok) return undefined
+    this.#good.set(text, verified.value)
+    return verified.value
+  }
 }
 
 /**

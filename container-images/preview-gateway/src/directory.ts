@@ -4,6 +4,7 @@ import {
   type PreviewDirectoryItem,
 } from '../../../shared/contracts/previews.ts'
 import type { Log } from '../../common/src/log.ts'
+import { BoundedMap } from './bounded-map.ts'
 import type { GatewayLimits } from './limits.ts'
 
 /** What the gateway needs of the control plane. Every call may reject when it does not answer. */
@@ -15,27 +16,6 @@ export interface PreviewDirectory {
   visited(label: string): Promise<void>
   /** Asks for the preview to be started. */
   wake(label: string, preview: PreviewDirectoryItem): Promise<void>
-}
-
-/** A map that forgets what was put in first, beyond `size` entries. */
-class BoundedMap<V> {
-  readonly #entries = new Map<string, V>()
-  readonly #size: number
-  constructor(size: number) {
-    this.#size = size
-  }
-  get(key: string): V | undefined {
-    return this.#entries.get(key)
-  }
-  set(key: string, value: V): void {
-    this.#entries.delete(key)
-    this.#entries.set(key, value)
-    if (this.#entries.size <= this.#size) return
-    for (const oldest of this.#entries.keys()) {
-      this.#entries.delete(oldest)
-      break
-    }
-  }
 }
 
 type Known = { readonly item: PreviewDirectoryItem | undefined; readonly at: number }

@@ -7,10 +7,12 @@ import { Access } from './access.ts'
 import { answerBrokenRequest } from './broken-requests.ts'
 import { CachedDirectory, messageOf, type PreviewDirectory } from './directory.ts'
 import { GATEWAY_LIMITS, type GatewayLimits } from './limits.ts'
+import { OpenVisits } from './open-visits.ts'
 import { type Page, refuseUpgrade, sendPage } from './pages.ts'
 import { Reception } from './reception.ts'
 import { Turns } from './turns.ts'
 import { Upstream } from './upstream.ts'
+import { Waiting } from './waiting.ts'
 
 export type GatewayOptions = {
   readonly directory: PreviewDirectory
@@ -56,6 +58,7 @@ class PreviewGateway {
   readonly #log: Log
   readonly #upstream: Upstream
   readonly #reception: Reception
+  readonly #open: OpenVisits
   readonly #server: Server
   readonly #turns: Turns
   #draining = false
@@ -67,6 +70,8 @@ class PreviewGateway {
     this.#turns = new Turns(this.#limits.pipelined)
     const { domain, scheme, now = Date.now } = options
     const directory = new CachedDirectory(options.directory, this.#limits, this.#log, now)
+    this.#open = new OpenVisits(directory, this.#limits.lookAgainMs, now)
+    const waiting = new Waiting(this.#limits, now)
     this.#upstream = new Upstream({
       scheme,
       appOrigins: options.appOrigins,
@@ -74,17 +79,19 @@ class PreviewGateway {
       limits: this.#limits,
       log: this.#log,
       visited: (label) => directory.visited(label),
+      waiting,
       draining: () => this.#draining,
     })
     this.#reception = new Reception({
       directory,
-      access: new Access(options.secret, directory, now),
+      access: new Access(options.secret, directory, this.#limits, now),
       upstream: this.#upstream,
+      open: this.#open,
+      waiting,
       domain,
       scheme,
       limits: this.#limits,
       log: this.#log,
-      now,
     })
     this.#server = createServer(
       {
@@ -126,7 +133,9 @@ class PreviewGateway {
     // A socket that breaks while the directory is asked is nobody's fault.
     request.on('error', () => undefined)
     response.on('error', () => undefined)
-    if (!(await this.#turns.take(request.socket, response))) return
+    // Awaited only when there is something to wait for.
+    const turn = this.#turns.take(request.socket, response)
+    if (turn !== true && !(await turn)) return
     if (this.#draining) response.shouldKeepAlive = false
     try {
       const page = await this.#reception.handle(request, response)
@@ -158,14 +167,14 @@ class PreviewGateway {
     this.#draining = true
     const duck = this.#options.behindLoadBalancer ? this.#limits.lameDuckMs : 0
     await new Promise((resolve) => setTimeout(resolve, duck))
-    this.#reception.closeSockets()
+    this.#open.endSockets()
     const cut = setTimeout(() => this.#cut(), Math.max(0, this.#limits.drainMs - duck))
     await new Promise<void>((resolve) => {
       this.#server.close(() => resolve())
       this.#server.closeIdleConnections()
     })
     clearTimeout(cut)
-    this.#upstream.close()
+    this.#end()
   }
 
   async #close(): Promise<void> {
@@ -173,12 +182,17 @@ class PreviewGateway {
     const closed = new Promise<void>((resolve) => this.#server.close(() => resolve()))
     this.#cut()
     await closed
+    this.#end()
+  }
+
+  #end(): void {
+    this.#open.close()
     this.#upstream.close()
   }
 
   #cut(): void {
     // Upgraded sockets are no connections of the HTTP server any more.
-    this.#reception.closeSockets()
+    this.#open.endSockets()
     this.#server.closeAllConnections()
   }
 }

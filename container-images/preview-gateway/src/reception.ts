@@ -7,6 +7,7 @@ import type { Access } from './access.ts'
 import { type CachedDirectory, messageOf } from './directory.ts'
 import type { GatewayLimits } from './limits.ts'
 import { Occupancy } from './occupancy.ts'
+import type { OpenVisit, OpenVisits } from './open-visits.ts'
 import { type Page, sendRedirect, wantsPage } from './pages.ts'
 import * as pages from './status-pages.ts'
 import {
@@ -20,6 +21,7 @@ import {
   withoutToken,
 } from './target.ts'
 import type { RunningPreview, Upstream } from './upstream.ts'
+import type { Waiting } from './waiting.ts'
 
 const METHOD_REFUSED: Page = {
   status: 405,
@@ -47,18 +49,18 @@ export type ReceptionOptions = {
   readonly directory: CachedDirectory
   readonly access: Access
   readonly upstream: Upstream
+  readonly open: OpenVisits
+  readonly waiting: Waiting
   readonly domain: string
   readonly scheme: 'http' | 'https'
   readonly limits: GatewayLimits
   readonly log: Log
-  readonly now: () => number
 }
 
 export class Reception {
   readonly #options: ReceptionOptions
   readonly #requests: Occupancy
   readonly #sockets: Occupancy
-  readonly #open = new Set<Duplex>()
 
   constructor(options: ReceptionOptions) {
     this.#options = options
@@ -70,6 +72,12 @@ export class Reception {
   async handle(request: IncomingMessage, response: ServerResponse): Promise<Page | undefined> {
     const target = readTarget(request, this.#options.domain)
     if (isRefusal(target)) return target
+    const page = await this.#answer(request, response, target)
+    // What a program gets does not load itself again.
+    return page && wantsPage(request) ? this.#options.waiting.pageFor(target.label, page) : page
+  }
+
+  async #answer(request: IncomingMessage, response: ServerResponse, target: Target): Promise<Page | undefined> {
     const url = request.url ?? '/'
     if (isOwnPath(url)) return this.#enter(request, response, target, url)
 
@@ -83,8 +91,8 @@ export class Reception {
     const preview = await this.#lookup(target.label)
     if ('title' in preview) return preview
     const { cookie } = request.headers
-    if (!this.#options.access.admit({ label: target.label, preview, cookie }).admitted)
-      return pages.forbiddenPage('This browser has not been let in, or not recently.')
+    const admission = this.#options.access.admit({ label: target.label, preview, cookie })
+    if (!admission.admitted) return pages.forbiddenPage('This browser has not been let in, or not recently.')
     const refusal = refusedRequest(request)
     if (refusal) return refusal
 
@@ -93,6 +101,8 @@ export class Reception {
     if (response.destroyed) return undefined
     this.#options.directory.visited(target.label)
     if (!this.#requests.take(target.label, response)) return pages.busyPage
+    const end = () => void response.destroy()
+    this.#options.open.addRequest(visitOf(target, preview, admission.until, end), response)
     this.#options.upstream.web(request, response, { ...target, preview })
     return undefined
   }
@@ -145,22 +155,10 @@ export class Reception {
     if (socket.destroyed) return undefined
     if (!this.#sockets.take(target.label, socket)) return pages.busyPage
     this.#options.directory.visited(target.label)
-    this.#watch(socket, admission.until)
+    const end = () => void socket.destroy()
+    this.#options.open.addSocket(visitOf(target, preview, admission.until, end), socket)
     this.#options.upstream.ws(request, socket, head, { ...target, preview })
     return undefined
-  }
-
-  /** An open WebSocket ends with the visit that it belongs to, and with the gateway. */
-  #watch(socket: Duplex, until: number | undefined): void {
-    this.#open.add(socket)
-    const end =
-      until === undefined
-        ? undefined
-        : setTimeout(() => socket.destroy(), Math.max(0, until - this.#options.now())).unref()
-    socket.once('close', () => {
-      this.#open.delete(socket)
-      clearTimeout(end)
-    })
   }
 
   async #lookup(label: string): Promise<PreviewDirectoryItem | Page> {
@@ -194,12 +192,14 @@ export class Reception {
   #address(target: Target, path: string): string {
     return `${this.#options.scheme}://${target.host}${path}`
   }
-
-  /** Ends every open WebSocket: their pages connect again, to another gateway. */
-  closeSockets(): void {
-    for (const socket of this.#open) socket.destroy()
-  }
 }
+
+const visitOf = (
+  { label }: Target,
+  { address, port }: RunningPreview,
+  until: number | undefined,
+  end: () => void,
+): OpenVisit => ({ label, address, port, until, end })
 
 const isUp = (preview: PreviewDirectoryItem): preview is RunningPreview =>
   preview.status === 'running' && preview.address !== undefined && preview.port !== undefined

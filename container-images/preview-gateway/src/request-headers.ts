@@ -5,7 +5,7 @@ import { withoutOwnCookie } from './cookies.ts'
 import { isOwnPath, withoutToken } from './target.ts'
 
 /** Meant for one connection only (RFC 9110 §7.6.1), or for this gateway. */
-const NOT_FORWARDED = [
+const NOT_FORWARDED: ReadonlySet<string> = new Set([
   'connection',
   'keep-alive',
   'proxy-connection',
@@ -23,7 +23,7 @@ const NOT_FORWARDED = [
   'x-client-ip',
   'true-client-ip',
   'cf-connecting-ip',
-]
+])
 
 export type Passage = {
   /** As the browser named it, with its port. */
@@ -35,19 +35,14 @@ export type Passage = {
 }
 
 /**
- * Edits `request.headers` for the task. The dev server sees itself visited at `localhost:<port>`, which all of them accept without
+ * Sets `request.headers` to what the task is to see. The dev server sees itself visited at `localhost:<port>`, which all of them accept without
  * configuration; `Origin` and `Referer` agree with that when they name the preview's own host, and stay as they are when they name
  * another, so that the dev server's protection against other sites' pages works. No `X-Forwarded-Host`: frameworks that compare `Origin`
  * with the host take it for the host (Next.js server actions). The real one stands in `Forwarded` (RFC 7239), which none reads unasked.
  */
 export function editRequestHeaders(request: IncomingMessage, passage: Passage, upgrade: boolean): void {
-  const { headers } = request
   const client = clientAddress(request, passage.behindLoadBalancer)
-  dropHopByHop(headers)
-  for (const name of Object.keys(headers)) if (name.startsWith('x-forwarded-')) delete headers[name]
-  const cookie = headers.cookie === undefined ? undefined : withoutOwnCookie(headers.cookie)
-  if (cookie === undefined) delete headers.cookie
-  else headers.cookie = cookie
+  const headers = forwarded(request.headers)
 
   const outside = `${passage.scheme}://${passage.host}`
   const inside = `http://localhost:${passage.port}`
@@ -61,14 +56,31 @@ export function editRequestHeaders(request: IncomingMessage, passage: Passage, u
     headers.connection = 'Upgrade'
     headers.upgrade = 'websocket'
   }
+  request.headers = headers
 }
 
-/** Also what `Connection` names: it must not make the task's server lose a header that the gateway has set. */
-function dropHopByHop(headers: IncomingHttpHeaders): void {
-  const named = headers.connection?.split(',').map((name) => name.trim().toLowerCase()) ?? []
+/**
+ * The headers that go on, in an object of their own: one from which much is deleted is slow to read ever after. Also without what
+ * `Connection` names: it must not make the task's server lose a header that the gateway has set.
+ */
+function forwarded(headers: IncomingHttpHeaders): IncomingHttpHeaders {
+  const named = namedByConnection(headers.connection)
+  const kept: IncomingHttpHeaders = {}
+  for (const name of Object.keys(headers)) {
+    if (NOT_FORWARDED.has(name) || name.startsWith('x-forwarded-') || named?.has(name)) continue
+    const value = name === 'cookie' ? withoutOwnCookie(headers.cookie ?? '') : headers[name]
+    if (value !== undefined) kept[name] = value
+  }
+  return kept
+}
+
+function namedByConnection(connection: string | undefined): ReadonlySet<string> | undefined {
+  if (connection === undefined || connection === 'keep-alive' || connection === 'close') return undefined
+  const named = new Set(connection.split(',').map((name) => name.trim().toLowerCase()))
   // The length and form of the body are the parser's business, not the visitor's.
-  for (const name of named) if (name !== 'content-length' && name !== 'transfer-encoding') delete headers[name]
-  for (const name of NOT_FORWARDED) delete headers[name]
+  named.delete('content-length')
+  named.delete('transfer-encoding')
+  return named
 }
 
 function clientAddress(request: IncomingMessage, behindLoadBalancer: boolean): string {

@@ -33,7 +33,7 @@ export type Answer = {
 
 /** Edits the headers. Returns the internal address that a redirect names, when it names one: the answer must not be passed then. */
 export function editResponseHeaders(headers: IncomingHttpHeaders, answer: Answer): string | undefined {
-  for (const name of NOT_PASSED) delete headers[name]
+  for (const name of NOT_PASSED) if (headers[name] !== undefined) delete headers[name]
   if (headers['set-cookie']) {
     const lines = applicationSetCookies(headers['set-cookie'])
     if (lines.length > 0) headers['set-cookie'] = lines

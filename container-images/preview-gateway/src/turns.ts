@@ -1,7 +1,7 @@
 import type { ServerResponse } from 'node:http'
 import type { Socket } from 'node:net'
 
-type Queue = { last: Promise<void>; length: number }
+type Queue = { busy: boolean; readonly waiting: (() => void)[] }
 
 /**
  * One request at a time on a connection. Node hands over requests that were sent ahead all at once, and their answers wait for one
@@ -16,34 +16,38 @@ export class Turns {
   }
 
   isBusy(socket: Socket): boolean {
-    return (this.#queues.get(socket)?.length ?? 0) > 0
+    return this.#queues.get(socket)?.busy ?? false
   }
 
   /**
-   * Resolves when the answers before are done, with false when the connection has gone; the turn ends when `response` closes. A
-   * connection with too many requests waiting is cut.
+   * True, or resolves with it when the answers before are done; false when the connection has gone. The turn ends when `response`
+   * closes. A connection with too many requests waiting is cut.
    */
-  async take(socket: Socket, response: ServerResponse): Promise<boolean> {
-    const queue = this.#queues.get(socket) ?? { last: Promise.resolve(), length: 0 }
-    this.#queues.set(socket, queue)
-    if (queue.length > this.#limit) {
+  take(socket: Socket, response: ServerResponse): boolean | Promise<boolean> {
+    let queue = this.#queues.get(socket)
+    if (!queue) {
+      queue = { busy: false, waiting: [] }
+      this.#queues.set(socket, queue)
+    }
+    if (!queue.busy) return begin(queue, socket, response)
+    if (queue.waiting.length >= this.#limit) {
       socket.destroy()
       return false
     }
-    const before = queue.last
-    const turn = Promise.withResolvers<void>()
-    queue.last = turn.promise
-    queue.length += 1
-    const end = () => {
-      queue.length -= 1
-      turn.resolve()
-    }
-    await before
-    if (socket.destroyed || response.destroyed) {
-      end()
-      return false
-    }
-    response.once('close', end)
-    return true
+    const { waiting } = queue
+    return new Promise((resolve) => waiting.push(() => resolve(begin(queue, socket, response))))
   }
+}
+
+function begin(queue: Queue, socket: Socket, response: ServerResponse): boolean {
+  const goes = !socket.destroyed && !response.destroyed
+  queue.busy = goes
+  if (goes) response.on('close', () => end(queue))
+  else end(queue)
+  return goes
+}
+
+function end(queue: Queue): void {
+  queue.busy = false
+  queue.waiting.shift()?.()
 }

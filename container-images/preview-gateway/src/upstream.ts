@@ -6,10 +6,11 @@ import type { PreviewDirectoryItem } from '../../../shared/contracts/previews.ts
 import type { Log } from '../../common/src/log.ts'
 import { messageOf } from './directory.ts'
 import type { GatewayLimits } from './limits.ts'
-import { type Page, refuseUpgrade, sendPage } from './pages.ts'
+import { type Page, refuseUpgrade, sendPage, wantsPage } from './pages.ts'
 import { editRequestHeaders, type Passage } from './request-headers.ts'
 import { editResponseHeaders } from './response-headers.ts'
 import { brokenPage, internalRedirectPage, notListeningPage, silentPage } from './status-pages.ts'
+import type { Waiting } from './waiting.ts'
 
 export type RunningPreview = PreviewDirectoryItem & { readonly address: string; readonly port: number }
 /** A request that may pass to a task that runs. */
@@ -26,6 +27,7 @@ export type UpstreamOptions = {
   readonly log: Log
   /** Something of some size went over an open WebSocket. */
   readonly visited: (label: string) => void
+  readonly waiting: Waiting
   /** Answers end their connections from now on. */
   readonly draining: () => boolean
 }
@@ -47,39 +49,67 @@ const NOT_LISTENING = new Set([
 const codeOf = (error: unknown): string =>
   error instanceof Error && 'code' in error && typeof error.code === 'string' ? error.code : 'unknown'
 
+const isEventStream = ({ headers }: IncomingMessage): boolean =>
+  /^text\/event-stream\b/i.test(headers['content-type'] ?? '')
+
+/**
+ * When one side of a WebSocket has gone, the other has `lingerMs` to go, too: neither a task nor a visitor that never closes its side may
+ * keep the gateway's sockets.
+ */
+function endTogether(one: Duplex, other: Duplex, lingerMs: number): void {
+  for (const [gone, left] of [
+    [one, other],
+    [other, one],
+  ] as const)
+    gone.once('close', () => {
+      if (left.destroyed) return
+      const cut = setTimeout(() => left.destroy(), lingerMs).unref()
+      left.once('close', () => clearTimeout(cut))
+    })
+}
+
 export class Upstream {
   readonly #options: UpstreamOptions
   readonly #proxy = new ProxyServer({})
   readonly #agent: Agent
-  readonly #exchanges = new WeakMap<IncomingMessage, Exchange>()
+  /** Until the visitor's side closes. Not a WeakMap: the garbage collector pays for each entry of one, and each request makes one. */
+  readonly #exchanges = new Map<IncomingMessage, Exchange>()
 
   constructor(options: UpstreamOptions) {
     this.#options = options
     this.#agent = new Agent({
       keepAlive: true,
       maxFreeSockets: options.limits.idleSocketsPerPreview,
+      maxTotalSockets: options.limits.taskConnections,
       timeout: options.limits.answerMs,
     })
     this.#proxy.on('error', (error) => options.log('WARN', 'A connection failed', { code: codeOf(error) }))
     this.#proxy.on('proxyReq', (outgoing, request, response) => this.#onRequest(outgoing, request, response))
     this.#proxy.on('proxyRes', (answer, request, response) => this.#onAnswer(answer, request, response))
+    // After the library's own settings, with which the kernel asks after two hours.
+    this.#proxy.on('open', (taskSocket) => taskSocket.setKeepAlive(true, options.limits.probeMs))
     this.#proxy.on('proxyReqWs', (outgoing, request, socket) => this.#onUpgrade(outgoing, request, socket))
   }
 
   web(request: IncomingMessage, response: ServerResponse, passing: Passing): void {
     editRequestHeaders(request, this.#passage(passing), false)
-    this.#exchanges.set(request, { passing, attempts: 0, answered: false })
+    this.#open(request, response, passing)
     this.#send(request, response, passing)
   }
 
   /** `request.headers` is edited; `socket` belongs to the library from here on. */
   ws(request: IncomingMessage, socket: Duplex, head: Buffer, passing: Passing): void {
     editRequestHeaders(request, this.#passage(passing), true)
-    this.#exchanges.set(request, { passing, attempts: 0, answered: false })
+    this.#open(request, socket, passing)
     this.#proxy.ws(request, socket, head, { ...this.#route(passing), agent: undefined }, (error) => {
       this.#log(passing, 'A WebSocket failed', error)
       if (!this.#exchanges.get(request)?.answered) refuseUpgrade(socket, this.#pageFor(error, passing))
     })
+  }
+
+  #open(request: IncomingMessage, visitor: ServerResponse | Duplex, passing: Passing): void {
+    this.#exchanges.set(request, { passing, attempts: 0, answered: false })
+    visitor.on('close', () => this.#exchanges.delete(request))
   }
 
   close(): void {
@@ -117,12 +147,13 @@ export class Upstream {
     }
     exchange.request = outgoing
     // A 101 that nobody asked for ends the exchange without an error and without an answer.
-    outgoing.once('close', () => {
+    outgoing.on('close', () => {
       if (!exchange.answered && exchange.request === outgoing) sendPage(request, response, brokenPage, this.#options)
     })
     // Byte for byte: the library drops a `?` that nothing follows.
     outgoing.path = request.url ?? '/'
-    outgoing.setTimeout(this.#options.limits.answerMs, () => outgoing.destroy(new UpstreamSilent('no answer')))
+    outgoing.on('timeout', () => outgoing.destroy(new UpstreamSilent('no answer')))
+    outgoing.setTimeout(this.#options.limits.answerMs)
   }
 
   #onAnswer(answer: IncomingMessage, request: IncomingMessage, response: ServerResponse): void {
@@ -135,6 +166,7 @@ export class Upstream {
       return
     }
     exchange.answered = true
+    this.#options.waiting.over(exchange.passing.label)
     // Also a reason phrase may hold what Node refuses to write; nobody reads it.
     answer.statusMessage = ''
     const internal = editResponseHeaders(answer.headers, this.#answer(exchange.passing))
@@ -144,7 +176,8 @@ export class Upstream {
       return
     }
     answer.headers.connection = this.#options.draining() || !response.shouldKeepAlive ? 'close' : 'keep-alive'
-    exchange.request?.setTimeout(this.#options.limits.idleBodyMs)
+    const { bodyMs, silenceMs } = this.#options.limits
+    exchange.request?.setTimeout(isEventStream(answer) ? silenceMs : bodyMs)
     // A pipe does not pass on that its source was cut: the browser must not take half a body for the whole.
     answer.on('error', () => response.destroy())
   }
@@ -169,9 +202,14 @@ export class Upstream {
       editResponseHeaders(answer.headers, this.#answer(passing))
       answer.headers.connection = 'Upgrade'
       answer.headers.upgrade = 'websocket'
-      // Nothing is lost to these listeners: the library pipes both sockets within this very event.
-      taskSocket.on('data', onTraffic)
-      socket.on('data', onTraffic)
+      // Behind the library's own listener, which puts back what came together with the answer and then pipes: somebody who listens
+      // before is given that alone. And before anything flows.
+      process.nextTick(() => {
+        taskSocket.on('data', onTraffic)
+        socket.on('data', onTraffic)
+      })
+      request.socket.setTimeout(limits.silenceMs, () => socket.destroy())
+      endTogether(socket, taskSocket, limits.lingerMs)
     })
     outgoing.on('response', (answer) => {
       exchange.answered = true
@@ -205,7 +243,9 @@ export class Upstream {
       return
     }
     this.#log(exchange.passing, 'A request failed', error)
-    sendPage(request, response, this.#pageFor(error, exchange.passing), this.#options)
+    const page = this.#pageFor(error, exchange.passing)
+    const shown = wantsPage(request) ? this.#options.waiting.pageFor(exchange.passing.label, page) : page
+    sendPage(request, response, shown, this.#options)
   }
 
   /** The server closed a kept connection just as this request was written to it: the request was not looked at. */

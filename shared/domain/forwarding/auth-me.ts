@@ -7,6 +7,7 @@ import { AUTH_ME_KEPT_MS, AUTH_ME_PATIENCE_MS } from '../../contracts/limits.ts'
 import type { Clock } from '../clock.ts'
 import { PROFILE_STALE_MS } from '../profiles/profiles.ts'
 import type { Profile } from '../profiles/schema.ts'
+import { tokenExpiry } from '../token-expiry.ts'
 import { ForwardingFailed } from './errors.ts'
 import type {
   AnswerCache,
@@ -163,18 +164,6 @@ function inItsPlace({ body, answeredAt }: KeptAnswer, clock: Clock): ForwardedAn
   const age = Math.max(0, Math.floor((clock.now().getTime() - answeredAt.getTime()) / 1000))
   const headers = { 'content-type': 'application/json; charset=utf-8', 'cache-control': 'no-store', age: String(age) }
   return { status: 200, headers, cookies: [], body: Buffer.from(body) }
-}
-
-const ExpirySchema = z.object({ exp: z.number().positive() })
-
-/**
- * Milliseconds since the epoch at which a token ends by its own word; undefined for one that has no end or cannot be read. Not
- * verified: the existing server has just accepted the token.
- */
-export function tokenExpiry(token: string): number | undefined {
-  const claims = jsonOrUndefined(Buffer.from(token.split('.')[1] ?? '', 'base64url').toString('utf8'))
-  const parsed = ExpirySchema.safeParse(claims)
-  return parsed.success ? parsed.data.exp * 1000 : undefined
 }
 
 function jsonOrUndefined(text: string): unknown {

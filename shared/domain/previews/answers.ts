@@ -5,7 +5,7 @@ import type { PreviewBranch } from '../../contracts/preview-link.ts'
 import { NotFound } from '../errors.ts'
 import { readOutputLines } from '../terminal/lines.ts'
 import type { TerminalLogReader } from '../terminal/ports.ts'
-import { type AddressDeps, memberUrl, requirePreviewDomain } from './addresses.ts'
+import { type AddressDeps, memberUrl, requirePreviewDomain, visitorOf } from './addresses.ts'
 import { createPreview, restartPreview, type StartPreviewDeps, type StartRequest } from './operations.ts'
 import { findPreview, type PreviewReadDeps, previewMessage, viewStatus } from './view.ts'
 
@@ -29,7 +29,7 @@ async function started(start: typeof createPreview, request: StartRequest, deps:
     mode: PREVIEW_MODE,
     status: viewStatus(record),
     port: record.preview.port ?? null,
-    url: await memberUrl(record, request.member.userId, deps),
+    url: await memberUrl(record, visitorOf(request.member, request.member.token), deps),
   }
 }
 

@@ -18,11 +18,13 @@ export function previewEvents(deps: PreviewDeps & AddressDeps): PreviewEvents {
       if (team?.status === 'active') await askForRound(team, deps)
     },
 
-    async status(user, branch) {
+    async status({ user, until }, branch) {
       const record = await findPreview(user.teamId, branch, deps)
       const status = statusOf(branch, record)
       if (!record || status.status === 'stopped' || deps.originPattern === undefined) return status
-      return { ...status, url: await memberUrl(record, user.userId, deps) }
+      // A socket outlives the token it was opened with; what it was good for does not.
+      if (until <= deps.clock.now().getTime()) return status
+      return { ...status, url: await memberUrl(record, { userId: user.userId, until }, deps) }
     },
 
     async stop(user, branch, correlationId) {

@@ -3,6 +3,7 @@
  * cursors under the new one (connection state recovery).
  */
 import * as z from 'zod'
+import { tokenExpiry } from '../token-expiry.ts'
 import { EVERYTHING } from './batch.ts'
 import { changeAndReply, changeSession, leaveRooms } from './change-session.ts'
 import { decodeOffset, rewound } from './cursors.ts'
@@ -41,7 +42,7 @@ export async function connect(sid: string, data: unknown, deps: SocketDeps): Pro
     deps.memberName(user, token),
   ])
   const restored = earlier && rewound(earlier, decodeOffset(earlier.tag, auth.offset))
-  return establish(sid, { user, userName }, restored, deps)
+  return establish(sid, { user, userName, tokenEndsAt: tokenExpiry(token) ?? 0 }, restored, deps)
 }
 
 /**
@@ -74,7 +75,7 @@ async function takeOver(pid: string, sid: string, user: User, deps: SocketDeps):
 
 async function establish(
   sid: string,
-  member: { user: User; userName: string },
+  member: { user: User; userName: string; tokenEndsAt: number },
   restored: Session | undefined,
   deps: SocketDeps,
 ): Promise<Session['early']> {

@@ -108,8 +108,14 @@ export type ContainerAction = (
 export interface PreviewEvents {
   /** Asks workspace sync to look at the repository. */
   refresh(user: User): Promise<void>
-  /** With an address for this member when there is something to see. */
-  status(user: User, branch: PreviewBranch): Promise<ServerEventPayload<'preview-status-update'>>
+  /**
+   * With an address for this member when there is something to see and their token is still good. `until`: its end, in milliseconds since
+   * the epoch.
+   */
+  status(
+    member: { readonly user: User; readonly until: number },
+    branch: PreviewBranch,
+  ): Promise<ServerEventPayload<'preview-status-update'>>
   stop(user: User, branch: PreviewBranch, correlationId: string): Promise<ServerEventPayload<'preview-status-update'>>
 }
 

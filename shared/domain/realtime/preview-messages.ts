@@ -21,7 +21,10 @@ export const onPreviewStatus = (
   { branch }: ClientEvent<'preview-status'>,
   deps: SocketDeps,
 ): Promise<void> =>
-  answer(session, branch, deps, async () => ['preview-status-update', await deps.previews.status(session.user, branch)])
+  answer(session, branch, deps, async () => {
+    const { user, tokenEndsAt: until = 0 } = session
+    return ['preview-status-update', await deps.previews.status({ user, until }, branch)]
+  })
 
 export const onPreviewStop = (
   session: ConnectedSession,

@@ -58,6 +58,8 @@ export const SessionSchema = z.object({
   endedAt: instant.optional(),
   /** Of the verified token, since CONNECT. */
   user: UserSchema.optional(),
+  /** When that token ends, which the session may outlive. */
+  tokenEndsAt: instant.optional(),
   /** As the others see the member; found out at CONNECT, when the token is at hand. */
   userName: z.string().optional(),
   /** Chat messages sent in the current window. */

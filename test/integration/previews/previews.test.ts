@@ -22,6 +22,9 @@ beforeAll(async () => {
 afterAll(() => tables.close())
 
 const SECRET = 's'.repeat(43)
+/** When the member's token ends. */
+const TOKEN_ENDS = Date.parse('2030-01-01T00:00:00Z')
+const TOKEN = `h.${Buffer.from(JSON.stringify({ exp: TOKEN_ENDS / 1000 })).toString('base64url')}.s`
 const addresses = (world: TeamWorld) => ({
   ...world.deps,
   originPattern: 'https://{label}.preview.example.com',
@@ -30,7 +33,7 @@ const addresses = (world: TeamWorld) => ({
 const asked = ({ teamId }: TeamWorld, branch: PreviewBranch = 'workspace', isPublic?: boolean) => ({
   branch,
   isPublic,
-  member: { userId: 'user-1', teamId, token: 'token' },
+  member: { userId: 'user-1', teamId, token: TOKEN },
   correlationId: 'c-1',
 })
 const preview = (world: TeamWorld, branch: PreviewBranch = 'workspace') => findPreview(world.teamId, branch, world.deps)
@@ -126,7 +129,7 @@ describe('creating', () => {
     expect(host).toBe(`${label}.preview.example.com`)
     expect(verifyTicket(ticket, SECRET, world.deps.clock.now().getTime())).toMatchObject({
       ok: true,
-      value: { label, teamId: world.teamId, userId: 'user-1' },
+      value: { label, teamId: world.teamId, userId: 'user-1', until: TOKEN_ENDS },
     })
     expect((await createdPreview(asked(world), addresses(world))).url).not.toBe(answer.url)
   })
@@ -329,16 +332,20 @@ describe('the socket', () => {
     world.link.isConnected = true
     const user = { userId: 'user-2', teamId: world.teamId }
     const events = previewEvents(addresses(world))
-    expect(await events.status(user, 'workspace')).toMatchObject({
+    const member = { user, until: TOKEN_ENDS }
+    expect(await events.status(member, 'workspace')).toMatchObject({
       branch: 'workspace',
       status: 'running',
       url: expect.stringContaining('/__covibes/enter/'),
     })
+    expect(await events.status({ user, until: world.deps.clock.now().getTime() }, 'workspace')).not.toHaveProperty(
+      'url',
+    )
     await events.refresh(user)
     expect(world.posted.at(-1)?.message).toEqual({ type: 'sync-now' })
     expect(await events.stop(user, 'workspace', 'c-2')).toMatchObject({ status: 'stopped' })
-    expect(await events.status(user, 'workspace')).not.toHaveProperty('url')
-    expect(await events.status(user, 'main')).toEqual({ branch: 'main', status: 'stopped' })
+    expect(await events.status(member, 'workspace')).not.toHaveProperty('url')
+    expect(await events.status(member, 'main')).toEqual({ branch: 'main', status: 'stopped' })
   })
 })
 

@@ -1,6 +1,7 @@
 import { describe, expect, it } from 'vitest'
 import { profileFromMe } from '../../../shared/adapters/existing-server/profile-source.ts'
-import { type AuthMeDeps, authMe, tokenExpiry } from '../../../shared/domain/forwarding/auth-me.ts'
+import { type AuthMeDeps, authMe } from '../../../shared/domain/forwarding/auth-me.ts'
+import { tokenExpiry } from '../../../shared/domain/token-expiry.ts'
 import { ForwardingFailed, type ForwardingFailure } from '../../../shared/domain/forwarding/errors.ts'
 import type { ForwardedAnswer, ForwardRequest, KeptAnswer } from '../../../shared/domain/forwarding/ports.ts'
 import type { CachedProfile } from '../../../shared/domain/profiles/schema.ts'

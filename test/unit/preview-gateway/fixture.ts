@@ -10,7 +10,7 @@ import {
   startGateway,
 } from '../../../container-images/preview-gateway/src/gateway.ts'
 import { MemoryDirectory } from '../../../container-images/preview-gateway/src/memory-directory.ts'
-import type { PreviewDirectoryItem } from '../../../shared/contracts/previews.ts'
+import { PREVIEW_COOKIE_TTL_MS, type PreviewDirectoryItem } from '../../../shared/contracts/previews.ts'
 import { enterUrl, issueTicket, newPreviewLabel, newTicketId } from '../../../shared/domain/previews/signatures.ts'
 
 export const SECRET = 'a secret of previews, as long as one has to be'
@@ -147,7 +147,18 @@ export async function startFixture(options: Partial<GatewayOptions> & { taskPort
     })
 
   const ticket = (more: Partial<Parameters<typeof issueTicket>[0]> = {}, secret = SECRET): string =>
-    issueTicket({ label, teamId: TEAM, userId: 'ada', exp: Date.now() + 60_000, id: newTicketId(), ...more }, secret)
+    issueTicket(
+      {
+        label,
+        teamId: TEAM,
+        userId: 'ada',
+        exp: Date.now() + 60_000,
+        until: Date.now() + 3 * PREVIEW_COOKIE_TTL_MS,
+        id: newTicketId(),
+        ...more,
+      },
+      secret,
+    )
 
   /** The path that the frontend opens, without what it appends. */
   const entrance = (text = ticket()): string => enterUrl('', text)

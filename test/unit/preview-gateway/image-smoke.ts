@@ -37,7 +37,14 @@ await runTests({
     const port = await eventually('listening', async () => /"port":(\d+)/.exec(await docker('logs', id))?.[1])
     assert.equal(await run(id, 'id -u; cat /proc/1/comm'), '1000\ntini')
     const ticket = issueTicket(
-      { label, teamId: 'team-1', userId: 'ada', exp: Date.now() + 60_000, id: newTicketId() },
+      {
+        label,
+        teamId: 'team-1',
+        userId: 'ada',
+        exp: Date.now() + 60_000,
+        until: Date.now() + 60_000,
+        id: newTicketId(),
+      },
       SECRET,
     )
     // `*.localhost` may not resolve here: the container's own Node asks, with the host it wants.

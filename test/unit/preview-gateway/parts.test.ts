@@ -1,4 +1,5 @@
 import { describe, expect, it } from 'vitest'
+import { OwnCookies } from '../../../container-images/preview-gateway/src/cookies.ts'
 import { CachedDirectory } from '../../../container-images/preview-gateway/src/directory.ts'
 import { GATEWAY_LIMITS } from '../../../container-images/preview-gateway/src/limits.ts'
 import { MemoryDirectory } from '../../../container-images/preview-gateway/src/memory-directory.ts'
@@ -61,14 +62,21 @@ describe('settings', () => {
 })
 
 describe('signatures', () => {
-  const ticket = { label: newPreviewLabel('main'), teamId: 't', userId: 'u', exp: 1_000, id: newTicketId() }
+  const ticket = {
+    label: newPreviewLabel('main'),
+    teamId: 't',
+    userId: 'u',
+    exp: 1_000,
+    until: 2_000,
+    id: newTicketId(),
+  }
 
   it('are for their kind alone, and end to the millisecond', () => {
     const text = issueTicket(ticket, SECRET)
     expect(verifyTicket(text, SECRET, 999)).toEqual({ ok: true, value: ticket })
     expect(verifyTicket(text, SECRET, 1_000)).toEqual({ ok: false, why: 'expired' })
     expect(verifyCookie(text, SECRET, 0)).toEqual({ ok: false, why: 'invalid' })
-    const { id, teamId, ...cookie } = ticket
+    const { id, teamId, until, ...cookie } = ticket
     expect(verifyCookie(issueCookie(cookie, SECRET), SECRET, 0)).toEqual({ ok: true, value: cookie })
     expect(verifyTicket(issueCookie(cookie, SECRET), SECRET, 0)).toEqual({ ok: false, why: 'invalid' })
   })
@@ -83,6 +91,35 @@ describe('signatures', () => {
     const labels = new Set(Array.from({ length: 1_000 }, () => newPreviewLabel('workspace')))
     expect(labels.size).toBe(1_000)
     for (const label of labels) expect(label.length).toBeLessThanOrEqual(63)
+  })
+})
+
+describe('cookies that were good once', () => {
+  const label = newPreviewLabel('main')
+  const issued = (userId = 'u', exp = 1_000) => issueCookie({ label, userId, exp }, SECRET)
+  const headerOf = (value: string) => `a=b; __Host-covibes-preview=${value}`
+
+  it('are good for the same preview until they end, and nothing that resembles them is', () => {
+    const cookies = new OwnCookies(SECRET, 10)
+    const cookie = issued()
+    for (let time = 0; time < 2; time += 1)
+      expect(cookies.read(headerOf(cookie), label, 999)).toMatchObject({ userId: 'u' })
+    expect(cookies.read(headerOf(cookie), newPreviewLabel('main'), 999)).toBeUndefined()
+    expect(cookies.read(headerOf(cookie), label, 1_000)).toBeUndefined()
+    const [body, signature] = cookie.split('.')
+    const [otherBody] = issued('v').split('.')
+    for (const forged of [`${otherBody}.${signature}`, `${body}.${'A'.repeat(43)}`, `${body}`, `${cookie}A`])
+      expect(cookies.read(headerOf(forged), label, 999)).toBeUndefined()
+  })
+
+  it('are forgotten beyond a number, which changes nothing, and bad ones displace none', () => {
+    const cookies = new OwnCookies(SECRET, 2)
+    const all = ['a', 'b', 'c'].map((userId) => [userId, issued(userId)] as const)
+    for (let round = 0; round < 2; round += 1)
+      for (const [userId, cookie] of all) {
+        for (let n = 0; n < 5; n += 1) expect(cookies.read(headerOf(`${n}.bad`), label, 0)).toBeUndefined()
+        expect(cookies.read(headerOf(cookie), label, 0)).toMatchObject({ userId })
+      }
   })
 })
 

@@ -59,7 +59,7 @@ describe('the program', () => {
     expect((await ask(healthPort, '/health')).status).toBe(200)
     const host = `${label}.${DOMAIN}`
     const ticket = issueTicket(
-      { label, teamId: TEAM, userId: 'ada', exp: Date.now() + 60_000, id: newTicketId() },
+      { label, teamId: TEAM, userId: 'ada', exp: Date.now() + 60_000, until: Date.now() + 60_000, id: newTicketId() },
       SECRET,
     )
     const entered = await ask(port, `/__covibes/enter/${ticket}/`, { host })

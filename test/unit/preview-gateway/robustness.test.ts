@@ -303,7 +303,7 @@ describe('a task that', () => {
   it('falls silent in the middle of its answer is cut', async () => {
     const { ask, headers } = await startBare(
       (_, socket) => void socket.write('HTTP/1.1 200 OK\r\ncontent-length: 100\r\n\r\nhalf'),
-      { idleBodyMs: 200 },
+      { bodyMs: 200 },
     )
     expect(await ask('/', { headers })).toMatchObject({ body: 'half', complete: false })
   })
@@ -352,6 +352,20 @@ describe('a task that', () => {
       `POST / HTTP/1.1\r\nhost: ${host}\r\ncookie: ${headers.cookie}\r\ncontent-length: 100000\r\nconnection: close\r\n\r\nstart`,
     )
     expect(statuses(answer)).toEqual([413])
+  })
+
+  it('is asked by as many visitors at once as are let through is connected to once for each', async () => {
+    const at = 24
+    const task = await startTask((_, response) => response.end('ok'))
+    let connections = 0
+    task.server.on('connection', () => {
+      connections += 1
+    })
+    const { ask, member } = await startFixture({ taskPort: task.port })
+    const headers = { cookie: await member() }
+    for (let round = 0; round < 5; round += 1)
+      await Promise.all(Array.from({ length: at }, () => ask('/', { headers })))
+    expect(connections).toBeLessThanOrEqual(at)
   })
 
   it('closed a kept connection just before it was used again is asked once more', async () => {

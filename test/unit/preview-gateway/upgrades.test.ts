@@ -1,5 +1,5 @@
 import { once } from 'node:events'
-import { connect } from 'node:net'
+import { type AddressInfo, connect, createServer as createTcpServer, type Socket } from 'node:net'
 import { describe, expect, it } from 'vitest'
 import { WebSocket } from 'ws'
 import { raw, startBareTask, startFixture, startTask, statuses } from './fixture.ts'
@@ -218,12 +218,60 @@ describe('a WebSocket', () => {
   it('ends when the cookie that opened it has expired', async () => {
     let now = Date.now()
     const task = await startTask((_, response) => response.end())
-    const { gateway, host, member } = await startFixture({ taskPort: task.port, now: () => now })
+    const { gateway, host, member } = await startFixture({
+      taskPort: task.port,
+      now: () => now,
+      limits: { lookAgainMs: 20 },
+    })
     const cookie = await member()
     now += 24 * 60 * 60_000 - 100
     const socket = new WebSocket(`ws://127.0.0.1:${gateway.port}/`, { headers: { host, cookie } })
     expect(await outcome(socket)).toBe('open')
+    now += 100
     await once(socket, 'close')
+  })
+
+  it('that neither side says anything on for long is cut', async () => {
+    const { dial } = await start({ limits: { silenceMs: 200 } })
+    const socket = dial()
+    expect(await outcome(socket)).toBe('open')
+    await once(socket, 'close')
+  })
+
+  it('leaves nothing open at a task that never closes its side, nor for a visitor who does not', async () => {
+    const accepted = 'HTTP/1.1 101 Switching Protocols\r\nupgrade: websocket\r\nconnection: upgrade\r\n\r\n'
+    for (const who of ['task', 'visitor'] as const) {
+      const open: Socket[] = []
+      const server = createTcpServer({ allowHalfOpen: true }, (socket) => {
+        open.push(socket)
+        socket.on('error', () => undefined)
+        socket.once('data', () => socket.write(accepted))
+      }).listen(0, '127.0.0.1')
+      await once(server, 'listening')
+      const { gateway, host, member } = await startFixture({
+        taskPort: (server.address() as AddressInfo).port,
+        limits: { lingerMs: 100 },
+      })
+      const visitor = connect({ port: gateway.port, host: '127.0.0.1', allowHalfOpen: true })
+      visitor.on('error', () => undefined)
+      visitor.write(`GET / HTTP/1.1\r\nhost: ${host}\r\ncookie: ${await member()}\r\n${UPGRADE}\r\n`)
+      await once(visitor, 'data')
+      const [atTask] = open
+      if (!atTask) throw new Error('nothing came to the task')
+      const [goes, stays] = who === 'task' ? [visitor, atTask] : [atTask, visitor]
+      goes.destroy()
+      // Cut, not ended: what it writes then is answered with a reset.
+      await once(stays.resume(), 'end')
+      await expect
+        .poll(() => {
+          if (!stays.destroyed) stays.write('still here')
+          return stays.destroyed
+        })
+        .toBe(true)
+      visitor.destroy()
+      atTask.destroy()
+      server.close()
+    }
   })
 
   it('is bounded in number for one preview', async () => {

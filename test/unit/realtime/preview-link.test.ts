@@ -105,6 +105,19 @@ describe('the frontend’s socket', () => {
     expect(answers(other)).toEqual([])
   })
 
+  it('is given addresses for no longer than the token of its CONNECT is good', async () => {
+    const bench = benchWithPreview()
+    const claims = Buffer.from(JSON.stringify({ exp: 1_900_000_000 })).toString('base64url')
+    const withEnd = await joinedSocket(bench, `user.${claims}.s@${TEAM}`)
+    await withEnd.handle(event('preview-status'))
+    const withoutEnd = await joinedSocket(bench, `user-1@${TEAM}`)
+    await withoutEnd.handle(event('preview-status'))
+    expect(bench.world.previewCalls).toEqual([
+      ['status', 'workspace', '1900000000000'],
+      ['status', 'workspace', '0'],
+    ])
+  })
+
   it('stops, and is told in words what was refused', async () => {
     const bench = benchWithPreview()
     const socket = await joinedSocket(bench, `user-1@${TEAM}`)

@@ -130,8 +130,9 @@ export function createWorld(options: WorldOptions) {
         if (fault.previews) throw fault.previews
         previewCalls.push(['refresh', user.teamId])
       },
-      async status(_user, branch) {
+      async status({ until }, branch) {
         if (fault.previews) throw fault.previews
+        previewCalls.push(['status', branch, String(until)])
         return { branch, status: 'running', url: 'https://label.preview.example.com/__covibes/enter/ticket/' }
       },
       async stop(_user, branch, correlationId) {
