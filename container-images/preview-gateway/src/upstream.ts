@@ -169,9 +169,12 @@ export class Upstream {
       editResponseHeaders(answer.headers, this.#answer(passing))
       answer.headers.connection = 'Upgrade'
       answer.headers.upgrade = 'websocket'
-      // Nothing is lost to these listeners: the library pipes both sockets within this very event.
-      taskSocket.on('data', onTraffic)
-      socket.on('data', onTraffic)
+      // Within this very event, but after this, the library puts back what came with the 101 and pipes both sockets. A listener that is
+      // there before would be given those first bytes in the pipe's place.
+      process.nextTick(() => {
+        taskSocket.on('data', onTraffic)
+        socket.on('data', onTraffic)
+      })
     })
     outgoing.on('response', (answer) => {
       exchange.answered = true
