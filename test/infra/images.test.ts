@@ -56,7 +56,7 @@ describe.each([
     const { devDependencies } = JSON.parse(readFileSync(join(repository, 'package.json'), 'utf8'))
     expect(/^ARG BASE=(.*)$/m.exec(text)?.[1]).toBe(`node:${devDependencies.node}-bookworm-slim`)
     // No image beside the base, in no stage: BASE alone decides what it is made of.
-    expect([...text.matchAll(/^FROM (\S+)/gm)].map(([, from]) => from)).toEqual(['${BASE}', '${BASE}'])
+    for (const [, from] of text.matchAll(/^FROM (\S+)/gm)) expect(from).toMatch(/^\$\{BASE\}$/)
     expect(/^USER (.*)$/m.exec(text)?.[1]).toBe(`${CONTAINER_USER.uid}:${CONTAINER_USER.gid}`)
   })
 

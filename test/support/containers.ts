@@ -8,7 +8,7 @@ import { imagesOfTemplate, openDockerOf } from '../../local/docker/from-environm
 import { labelsOf } from '../../local/docker/labels.ts'
 import type { NetworkMode } from '../../local/docker/network.ts'
 import { createScriptedModel } from '../../local/scripted-model/server.ts'
-import { synthesize } from './global-setup.ts'
+import { assemblyDirectory as defaultAssembly, synthesize } from './global-setup.ts'
 import { startProduct } from './product.ts'
 
 const ListedSchema = z.array(z.object({ Id: z.string(), Labels: z.record(z.string(), z.string()) }))
@@ -54,39 +54,51 @@ export async function startProductInContainers(
   { idleMinutes }: { readonly idleMinutes: number },
 ) {
   const stateDir = mkdtempSync(join(tmpdir(), 'covibes-'))
-  const assemblyDirectory = mkdtempSync(join(tmpdir(), 'covibes-cdk-'))
+  // Inside of the repository: the gateway runs from its staged sources, and finds its packages from there.
+  const assemblyDirectory = mkdtempSync(`${defaultAssembly}.containers-`)
   const ended: EndedContainer[] = []
-  const host = process.env.DOCKER_HOST ?? ''
-  const model = await createScriptedModel()
-  const docker = await openDockerOf({ ...process.env, DOCKER_NETWORK: network }, { stateDir, onLog: () => {} })
-  synthesize(assemblyDirectory, '', {
-    MODEL_BASE_URL: await docker.reach(model.url),
-    PREVIEW_IDLE_MINUTES: String(idleMinutes),
-    ALLOW_LOOPBACK_REPOSITORIES: String(docker.sharesLoopback),
-  })
-  const product = await startProduct({
-    stateDir,
-    assemblyDirectory,
-    scheduleRate: 0,
-    backend: ({ assets }) => docker.backend((uri) => assets.image(uri)),
-    onTraffic: (where, content) => {
-      const event = where === 'event' ? StoppedSchema.safeParse(JSON.parse(content)).data : undefined
-      if (event) ended.push(...event.detail.containers)
-    },
-  })
-  for (const image of imagesOfTemplate(product.runtime.assembly)) await product.runtime.backend.pull(image)
+  /** What ends what was started, in the order of the starts. */
+  const closing: (() => Promise<void>)[] = [
+    async () => rmSync(stateDir, { recursive: true, force: true }),
+    async () => rmSync(assemblyDirectory, { recursive: true, force: true }),
+  ]
+  async function close(): Promise<void> {
+    for (const end of closing.splice(0).reverse()) await end()
+  }
 
-  const engine = openEngine(host)
+  async function start() {
+    const model = await createScriptedModel()
+    closing.push(() => model.close())
+    const docker = await openDockerOf({ ...process.env, DOCKER_NETWORK: network }, { stateDir, onLog: () => {} })
+    closing.push(() => docker.close())
+    synthesize(assemblyDirectory, '', {
+      MODEL_BASE_URL: await docker.reach(model.url),
+      PREVIEW_IDLE_MINUTES: String(idleMinutes),
+      ALLOW_LOOPBACK_REPOSITORIES: String(docker.sharesLoopback),
+    })
+    const product = await startProduct({
+      stateDir,
+      assemblyDirectory,
+      scheduleRate: 0,
+      backend: ({ assets }) => docker.backend((uri) => assets.image(uri)),
+      onTraffic: (where, content) => {
+        const event = where === 'event' ? StoppedSchema.safeParse(JSON.parse(content)).data : undefined
+        if (event) ended.push(...event.detail.containers)
+      },
+    })
+    closing.push(() => product.close())
+    for (const image of imagesOfTemplate(product.runtime.assembly)) await product.runtime.backend.pull(image)
+    return product
+  }
+
+  const product = await start().catch(async (error: unknown) => {
+    await close()
+    throw error
+  })
+  const engine = openEngine(process.env.DOCKER_HOST ?? '')
   const labels = labelsOf(stateDir)
   const list = async (path: string, label?: string) =>
     engine.call('GET', path, { query: { filters: labels.filter(label), all: 'true' } })
-
-  let closed: Promise<void> | undefined
-  async function close(): Promise<void> {
-    await product.close()
-    await model.close()
-    rmSync(assemblyDirectory, { recursive: true, force: true })
-  }
 
   return {
     ...product,
@@ -105,6 +117,7 @@ export async function startProductInContainers(
       const [containers, networks] = [await list('/containers/json'), await list('/networks')]
       return [containers, networks, volumes.Volumes ?? []].flat()
     },
-    close: () => (closed ??= close()),
+    /** Ends everything, once. */
+    close,
   }
 }

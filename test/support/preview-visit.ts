@@ -3,6 +3,9 @@ import { once } from 'node:events'
 import { type IncomingHttpHeaders, type IncomingMessage, request } from 'node:http'
 import { WebSocket } from 'ws'
 
+/** Milliseconds for an answer, and for the first message of a WebSocket: the gateway gives a server 60 s for its first byte. */
+const ANSWER_MS = 70_000
+
 export interface VisitAnswer {
   readonly status: number | undefined
   readonly headers: IncomingHttpHeaders
@@ -17,6 +20,7 @@ async function get(url: URL, headers: Record<string, string> = {}): Promise<Visi
     path: url.pathname,
     headers: { host: url.host, ...headers },
     agent: false,
+    signal: AbortSignal.timeout(ANSWER_MS),
   }).end()
   const [response] = (await once(outgoing, 'response')) as [IncomingMessage]
   let body = ''
@@ -60,7 +64,7 @@ export class PreviewVisitor {
       },
     })
     try {
-      const [data] = await once(socket, 'message')
+      const [data] = await once(socket, 'message', { signal: AbortSignal.timeout(ANSWER_MS) })
       return String(data)
     } finally {
       socket.terminate()
