@@ -18,7 +18,8 @@ async function get(url: URL, headers: Record<string, string> = {}): Promise<Visi
     host: '127.0.0.1',
     port: url.port,
     path: url.pathname,
-    headers: { host: url.host, ...headers },
+    // As a browser opens a page: what a page loads by itself does not wake a preview.
+    headers: { host: url.host, accept: 'text/html', ...headers },
     agent: false,
     signal: AbortSignal.timeout(ANSWER_MS),
   }).end()
