@@ -30,7 +30,7 @@ const StageFields = z.strictObject({
   agentArchitecture: z.enum(['X86_64', 'ARM64']),
   taskCapacityProvider: z.enum(['FARGATE', 'FARGATE_SPOT']),
   /** Repositories on addresses of the machine itself, over http too: for the one-machine runtime, where they are a developer's own. */
-  allowLoopbackRepositories: z.boolean(),
+  allowLoopbackRepositories: Flag,
   /** Requests per second and burst of each of the two APIs; the account's own limit is 10,000/s (2,500 in many regions). */
   throttle: z.strictObject({ rate: z.number().int().positive(), burst: z.number().int().positive() }),
   /** Gets the alarms by mail; the address confirms the subscription itself. */
@@ -150,6 +150,12 @@ const OVERRIDES = {
   previewIdleMinutes: 'PREVIEW_IDLE_MINUTES',
 } as const satisfies Partial<Record<keyof StageConfig, string | undefined>>
 
+/** What the one-machine runtime may take back: containers in a network of their own have a loopback of their own, too. */
+const LOCAL_OVERRIDES = {
+  ...OVERRIDES,
+  allowLoopbackRepositories: 'ALLOW_LOOPBACK_REPOSITORIES',
+} as const satisfies Partial<Record<keyof StageConfig, string | undefined>>
+
 /**
  * The configuration of a stage. `context` reads CDK context (`-c legacyApiUrl=https://…`) and counts for every stage;
  * environment variables count for `local` only, so that a variable left in a shell never changes a deployed stage.
@@ -164,7 +170,7 @@ export function stageConfig(
   const known = Object.entries(stages).find(([stage]) => stage === name)
   if (known === undefined) throw new Error(`Unknown stage "${name}"; known are ${Object.keys(stages).join(', ')}.`)
   const overrides: Record<string, unknown> = {}
-  for (const [key, variable] of Object.entries(OVERRIDES)) {
+  for (const [key, variable] of Object.entries(name === 'local' ? LOCAL_OVERRIDES : OVERRIDES)) {
     const fromShell = name === 'local' && variable !== undefined ? variables[variable] : undefined
     const value = context(key) ?? fromShell
     // An empty variable means "not set" in every shell; it would otherwise fail as a malformed URL.

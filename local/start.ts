@@ -98,6 +98,10 @@ async function main(): Promise<void> {
       ? await openDockerOf(process.env, { stateDir, onLog: (line) => logs.write('docker-build', line) })
       : undefined
   if (docker) closing.push(() => docker.close())
+  if (docker && !docker.sharesLoopback)
+    say(
+      'containers have a network of their own: repositories on 127.0.0.1 are refused (DOCKER_NETWORK=host shares this one)',
+    )
   const apiKey = process.env.ANTHROPIC_API_KEY
   const modelKey = apiKey ?? 'scripted-model-key-0123456789'
   let modelBaseUrl = process.env.ANTHROPIC_BASE_URL ?? ''
@@ -129,6 +133,8 @@ async function main(): Promise<void> {
     CDK_VALIDATION: 'false',
     MODEL_BASE_URL: docker ? await docker.reach(modelBaseUrl) : modelBaseUrl,
     LEGACY_API_URL: legacyApiUrl,
+    // Refused at once: in a container's own network such an address is the container itself.
+    ALLOW_LOOPBACK_REPOSITORIES: docker && !docker.sharesLoopback ? 'false' : '',
   })
 
   say('starting what the template says')

@@ -35,6 +35,8 @@ export interface DockerOptions {
 
 /** An engine that is ready to run the containers of one runtime. */
 export interface Docker {
+  /** Containers share this machine's network; otherwise a loopback address that nobody translates for them is their own. */
+  readonly sharesLoopback: boolean
   /** A text with addresses of this machine's loopback as containers reach them. */
   reach(text: string): Promise<string>
   /** The backend for the images that `assetOf` knows. Closing it closes the rest. */
@@ -103,6 +105,7 @@ export async function openDocker(options: DockerOptions): Promise<Docker> {
   }
 
   return {
+    sharesLoopback: network.isHost,
     reach: network.reach,
     backend(assetOf) {
       const images = createDockerImages({

@@ -34,9 +34,12 @@ export async function openDockerOf(
   })
 }
 
-/** The images of a template's task definitions, each once. */
+/** The images of the tasks that RunTask starts, each once. A service's is left out: it runs as a process, whatever tasks run as. */
 export function imagesOfTemplate(assembly: CloudAssembly): string[] {
-  const definitions = assembly.ofType('AWS::ECS::TaskDefinition')
+  const ofServices = new Set(assembly.ofType('AWS::ECS::Service').map(({ properties }) => properties.TaskDefinition))
+  const definitions = assembly
+    .ofType('AWS::ECS::TaskDefinition')
+    .filter((definition) => !ofServices.has(definition.ref))
   const containers = definitions.flatMap(({ properties }) => properties.ContainerDefinitions as { Image: string }[])
   return [...new Set(containers.map(({ Image }) => Image))]
 }

@@ -19,13 +19,22 @@ describe('stageConfig', () => {
       MODEL_BASE_URL: 'http://127.0.0.1:4001',
       USE_DOCKER_AGENTS: 'false',
       PREVIEW_IDLE_MINUTES: '0.5',
+      ALLOW_LOOPBACK_REPOSITORIES: 'false',
     }
     expect(stageConfig('local', nothing, variables)).toMatchObject({
       legacyApiUrl: 'http://127.0.0.1:3001',
       modelBaseUrl: 'http://127.0.0.1:4001',
       useDockerAgents: false,
       previewIdleMinutes: 0.5,
+      allowLoopbackRepositories: false,
     })
+  })
+
+  it('lets nobody open a deployed stage to repositories on its own addresses', () => {
+    const wanted = (key: string) => (key === 'allowLoopbackRepositories' ? 'true' : undefined)
+    const variables = { ALLOW_LOOPBACK_REPOSITORIES: 'true' }
+    for (const stage of ['dev', 'production'])
+      expect(stageConfig(stage, wanted, variables).allowLoopbackRepositories).toBe(false)
   })
 
   it('takes a domain with its certificate, which CloudFront wants from us-east-1, or neither', () => {

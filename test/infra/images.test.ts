@@ -8,6 +8,7 @@ import { AGENT_IMAGE } from '../../infra/constructs/agent-task.ts'
 import { GATEWAY_IMAGE } from '../../infra/constructs/preview-gateway.ts'
 import { PREVIEW_IMAGE } from '../../infra/constructs/preview-task.ts'
 import { SYNC_IMAGE } from '../../infra/constructs/sync-task.ts'
+import { CONTAINER_USER } from '../../shared/contracts/limits.ts'
 
 const repository = join(import.meta.dirname, '..', '..')
 
@@ -48,6 +49,15 @@ describe.each([
       sources.filter((source) => !files.some((file) => `${file}/`.startsWith(source.replace(/\/?$/, '/')))),
     ).toEqual([])
     expect(files).toContain(dockerfile)
+  })
+
+  it('is of the very Node that the project is tested on, and runs as a user that is not root', () => {
+    const text = readFileSync(join(repository, dockerfile), 'utf8')
+    const { devDependencies } = JSON.parse(readFileSync(join(repository, 'package.json'), 'utf8'))
+    expect(/^ARG BASE=(.*)$/m.exec(text)?.[1]).toBe(`node:${devDependencies.node}-bookworm-slim`)
+    // No image beside the base, in no stage: BASE alone decides what it is made of.
+    for (const [, from] of text.matchAll(/^FROM (\S+)/gm)) expect(from).toMatch(/^\$\{BASE\}$/)
+    expect(/^USER (.*)$/m.exec(text)?.[1]).toBe(`${CONTAINER_USER.uid}:${CONTAINER_USER.gid}`)
   })
 
   it('holds nothing whose change would make a new image for no reason', () => {

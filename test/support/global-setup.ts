@@ -11,8 +11,8 @@ export const MODEL_PORT = 21_999
 const node = (script: string, env: Record<string, string> = {}) =>
   execFileSync(process.execPath, [join(root, script)], { cwd: root, env: { ...process.env, ...env }, stdio: 'pipe' })
 
-/** The app as synthesized for one machine, with or without an existing server. */
-export function synthesize(outdir: string, legacyApiUrl = ''): void {
+/** The app as synthesized for one machine, with or without an existing server; `more` are further variables of the stage `local`. */
+export function synthesize(outdir: string, legacyApiUrl = '', more: Readonly<Record<string, string>> = {}): void {
   node('infra/app.ts', {
     STAGE: 'local',
     CDK_OUTDIR: outdir,
@@ -20,6 +20,7 @@ export function synthesize(outdir: string, legacyApiUrl = ''): void {
     MODEL_BASE_URL: `http://127.0.0.1:${MODEL_PORT}`,
     LEGACY_API_URL: legacyApiUrl,
     USE_DOCKER_AGENTS: '',
+    ...more,
   })
 }
 

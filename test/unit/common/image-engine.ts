@@ -7,11 +7,22 @@ import type { TaskSize } from '../../../shared/contracts/limits.ts'
 import { FakeControlPlane, type FakeControlPlaneOptions } from './fake-control-plane.ts'
 
 const DOCKER = process.env.DOCKER ?? 'docker'
+/** By this .ci/image-test finds containers of a test that was killed. */
+const LABEL = 'covibes.image-test'
+/** Milliseconds: the longest that is waited for is the end of a container that is busy on a busy machine. */
+const COMMAND_MS = 90_000
+const TEST_MS = 150_000
 const containers: string[] = []
 
+/** One command of the engine's client; resolves with what it printed. Rejects with what it complained of, or that it took too long. */
 export async function docker(...args: string[]): Promise<string> {
-  const { stdout } = await promisify(execFile)(DOCKER, args, { timeout: 180_000 })
-  return stdout.trim()
+  try {
+    const { stdout } = await promisify(execFile)(DOCKER, args, { timeout: COMMAND_MS, killSignal: 'SIGKILL' })
+    return stdout.trim()
+  } catch (error) {
+    if ((error as { killed?: boolean }).killed !== true) throw error
+    throw new Error(`docker ${args.join(' ').slice(0, 200)}: not done within ${COMMAND_MS / 1000} s`)
+  }
 }
 
 /** Limits of a task, as Fargate sets them: no swap. */
@@ -34,6 +45,7 @@ export async function start(
   const id = await docker(
     'run',
     '--detach',
+    `--label=${LABEL}`,
     '--read-only',
     '--cap-drop=ALL',
     '--security-opt=no-new-privileges',
@@ -79,20 +91,41 @@ export async function withPlane(
   await plane.close()
 }
 
-/** Runs the tests one after the other and ends the process: with 1 at the first that fails, and the containers' last words. */
+/** Rejects when it has not ended in time: a test that waits for ever is one that fails, and says what it was. */
+async function inTime(name: string, test: () => Promise<void>): Promise<void> {
+  let timer: NodeJS.Timeout | undefined
+  const late = new Promise<never>((_, reject) => {
+    timer = setTimeout(() => reject(new Error(`"${name}" did not end within ${TEST_MS / 1000} s`)), TEST_MS)
+  })
+  try {
+    await Promise.race([test(), late])
+  } finally {
+    clearTimeout(timer)
+  }
+}
+
+/**
+ * Runs the tests one after the other and ends the process: with 1 at the first that fails, and the containers' last words. Nothing of
+ * them is left in the engine, whatever becomes of them.
+ */
 export async function runTests(tests: Readonly<Record<string, () => Promise<void>>>): Promise<never> {
+  const told = (error: unknown) => (error instanceof Error ? (error.stack ?? error.message) : String(error))
   try {
     for (const [name, test] of Object.entries(tests)) {
       const from = performance.now()
-      await test()
+      await inTime(name, test)
       process.stdout.write(`ok: ${name} (${Math.round(performance.now() - from)} ms)\n`)
     }
   } catch (error) {
     process.exitCode = 1
-    process.stderr.write(`FAILED: ${error instanceof Error ? (error.stack ?? error.message) : String(error)}\n`)
-    for (const id of containers) process.stderr.write(`${id.slice(0, 12)}: ${await docker('logs', '--tail=20', id)}\n`)
-  } finally {
-    if (containers.length > 0) await docker('rm', '--force', '--volumes', ...containers)
+    process.stderr.write(`FAILED: ${told(error)}\n`)
+    for (const id of containers)
+      process.stderr.write(`${id.slice(0, 12)}: ${await docker('logs', '--tail=20', id).catch(told)}\n`)
   }
+  if (containers.length > 0)
+    await docker('rm', '--force', '--volumes', ...containers).catch((error: unknown) => {
+      process.exitCode = 1
+      process.stderr.write(`Containers are left in the engine: ${told(error)}\n`)
+    })
   process.exit()
 }
