@@ -54,22 +54,6 @@ describe('a WebSocket', () => {
     expect(seen?.headers.cookie).toBeUndefined()
   })
 
-  it('begins with what the task said in one breath with its consent', async () => {
-    // As a dev server on a busy machine does: the first frame (`connected`, in Vite) is in the segment of the 101.
-    const frame = '\x81\x05hello'
-    const task = await startBareTask((_, socket) =>
-      socket.end(
-        `HTTP/1.1 101 Switching Protocols\r\nupgrade: websocket\r\nconnection: upgrade\r\nsec-websocket-accept: s3pPLBMiTxaQ9kYGzzhZRbK+xOo=\r\n\r\n${frame}`,
-        'latin1',
-      ),
-    )
-    const { gateway, host, member } = await startFixture({ taskPort: task.port })
-    const request = `GET / HTTP/1.1\r\nhost: ${host}\r\ncookie: ${await member()}\r\n${UPGRADE}\r\n`
-    const answer = await raw(gateway.port, request)
-    expect(statuses(answer)).toEqual([101])
-    expect(answer.endsWith(`\r\n\r\n${frame}`)).toBe(true)
-  })
-
   it("keeps a dev server's own token parameter (Vite checks it)", async () => {
     const { dial, task } = await start()
     expect(await outcome(dial('/?token=Jm5vdC1qd3Q'))).toBe('open')
