@@ -17,8 +17,9 @@ export default defineConfig({
           name: 'product',
           include: ['test/e2e/**/*.test.ts'],
           globalSetup: ['test/support/global-setup.ts'],
-          // Each file starts the whole product: one at a time, so that they do not starve one another.
-          fileParallelism: false,
+          // Each file starts the whole product, and mostly waits for it: two at once, after everything else.
+          maxWorkers: 2,
+          sequence: { groupOrder: 1 },
           testTimeout: 60_000,
         },
       },
