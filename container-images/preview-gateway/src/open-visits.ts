@@ -1,3 +1,4 @@
+import type { Socket } from 'node:net'
 import type { PreviewDirectoryItem } from '../../../shared/contracts/previews.ts'
 import type { CachedDirectory } from './directory.ts'
 import type { Closing } from './occupancy.ts'
@@ -9,10 +10,12 @@ export type OpenVisit = {
   readonly port: number
   /** Milliseconds since the epoch, after which it is over. Undefined: it was let in because the preview is public. */
   readonly until: number | undefined
+  readonly isWebSocket: boolean
   /** Cuts it. */
   readonly end: () => void
 }
-type Entry = { readonly visit: OpenVisit; readonly since: number }
+/** What a connection carries now. */
+type Slot = { visit: OpenVisit | undefined; since: number }
 
 /**
  * What is open, looked at again every `everyMs`: what was let in stays open for no longer than it would be let in anew. So event streams
@@ -20,8 +23,8 @@ type Entry = { readonly visit: OpenVisit; readonly since: number }
  * not the preview's any more, be it that it went without a word. When the directory does not answer, they stay.
  */
 export class OpenVisits {
-  readonly #open = new Set<Entry>()
-  readonly #sockets = new Set<Entry>()
+  /** By connection, of which each carries one thing at a time: an entry for each request would keep what is done (see `upstream.ts`). */
+  readonly #slots = new Map<Socket, Slot>()
   readonly #directory: CachedDirectory
   readonly #everyMs: number
   readonly #now: () => number
@@ -34,17 +37,26 @@ export class OpenVisits {
     this.#timer = setInterval(() => void this.#look(), everyMs).unref()
   }
 
-  addRequest(visit: OpenVisit, closing: Closing): void {
-    this.#add(this.#open, visit, closing)
-  }
-
-  addSocket(visit: OpenVisit, closing: Closing): void {
-    this.#add(this.#sockets, visit, closing)
+  /** Open on `connection` until `closing` closes. */
+  add(visit: OpenVisit, connection: Socket, closing: Closing): void {
+    let slot = this.#slots.get(connection)
+    if (!slot) {
+      if (connection.destroyed) return
+      slot = { visit: undefined, since: 0 }
+      this.#slots.set(connection, slot)
+      connection.on('close', () => this.#slots.delete(connection))
+    }
+    const taken = slot
+    taken.visit = visit
+    taken.since = this.#now()
+    closing.on('close', () => {
+      if (taken.visit === visit) taken.visit = undefined
+    })
   }
 
   /** Ends every open WebSocket: their pages connect again, to another gateway. */
   endSockets(): void {
-    for (const { visit } of this.#sockets) visit.end()
+    for (const { visit } of this.#slots.values()) if (visit?.isWebSocket) visit.end()
   }
 
   /** Nothing is looked at any more. */
@@ -52,22 +64,16 @@ export class OpenVisits {
     clearInterval(this.#timer)
   }
 
-  #add(to: Set<Entry>, visit: OpenVisit, closing: Closing): void {
-    const entry = { visit, since: this.#now() }
-    to.add(entry)
-    closing.on('close', () => to.delete(entry))
-  }
-
   async #look(): Promise<void> {
     const now = this.#now()
     const lasting = new Map<string, OpenVisit[]>()
-    for (const entry of [...this.#open, ...this.#sockets]) {
-      const { label, until, end } = entry.visit
-      if (until !== undefined && until <= now) end()
-      else if (now - entry.since >= this.#everyMs) {
-        const others = lasting.get(label)
-        if (others) others.push(entry.visit)
-        else lasting.set(label, [entry.visit])
+    for (const { visit, since } of this.#slots.values()) {
+      if (!visit) continue
+      if (visit.until !== undefined && visit.until <= now) visit.end()
+      else if (now - since >= this.#everyMs) {
+        const others = lasting.get(visit.label)
+        if (others) others.push(visit)
+        else lasting.set(visit.label, [visit])
       }
     }
     await Promise.all([...lasting].map(([label, visits]) => this.#lookAt(label, visits)))

@@ -7,7 +7,7 @@ import type { Access } from './access.ts'
 import { type CachedDirectory, messageOf } from './directory.ts'
 import type { GatewayLimits } from './limits.ts'
 import { Occupancy } from './occupancy.ts'
-import type { OpenVisit, OpenVisits } from './open-visits.ts'
+import type { OpenVisits } from './open-visits.ts'
 import { type Page, sendRedirect, wantsPage } from './pages.ts'
 import * as pages from './status-pages.ts'
 import {
@@ -102,7 +102,8 @@ export class Reception {
     this.#options.directory.visited(target.label)
     if (!this.#requests.take(target.label, response)) return pages.busyPage
     const end = () => void response.destroy()
-    this.#options.open.addRequest(visitOf(target, preview, admission.until, end), response)
+    const visit = { ...visitOf(target, preview, admission.until), isWebSocket: false, end }
+    this.#options.open.add(visit, request.socket, response)
     this.#options.upstream.web(request, response, { ...target, preview })
     return undefined
   }
@@ -156,7 +157,8 @@ export class Reception {
     if (!this.#sockets.take(target.label, socket)) return pages.busyPage
     this.#options.directory.visited(target.label)
     const end = () => void socket.destroy()
-    this.#options.open.addSocket(visitOf(target, preview, admission.until, end), socket)
+    const visit = { ...visitOf(target, preview, admission.until), isWebSocket: true, end }
+    this.#options.open.add(visit, request.socket, socket)
     this.#options.upstream.ws(request, socket, head, { ...target, preview })
     return undefined
   }
@@ -194,12 +196,12 @@ export class Reception {
   }
 }
 
-const visitOf = (
-  { label }: Target,
-  { address, port }: RunningPreview,
-  until: number | undefined,
-  end: () => void,
-): OpenVisit => ({ label, address, port, until, end })
+const visitOf = ({ label }: Target, { address, port }: RunningPreview, until: number | undefined) => ({
+  label,
+  address,
+  port,
+  until,
+})
 
 const isUp = (preview: PreviewDirectoryItem): preview is RunningPreview =>
   preview.status === 'running' && preview.address !== undefined && preview.port !== undefined
