@@ -1,25 +1,9 @@
 import { existsSync, readFileSync } from 'node:fs'
 import { dirname, join } from 'node:path'
 import * as z from 'zod'
+import { NETWORK_VARIABLES } from '../shared/contracts/network-variables.ts'
 import type { CloudAssembly } from './assembly/cloud-assembly.ts'
 import type { LocalImage } from './ecs/environment.ts'
-
-/** By what programs of this machine reach the network beyond it: a company's certificates, proxies, package registries. */
-const NETWORK_VARIABLES = [
-  'NODE_EXTRA_CA_CERTS',
-  'SSL_CERT_FILE',
-  'SSL_CERT_DIR',
-  'HTTP_PROXY',
-  'HTTPS_PROXY',
-  'NO_PROXY',
-  'http_proxy',
-  'https_proxy',
-  'no_proxy',
-  'NPM_CONFIG_REGISTRY',
-  'npm_config_registry',
-  'PIP_INDEX_URL',
-  'PIP_CERT',
-]
 
 const PackageSchema = z.object({ main: z.string().min(1) })
 
@@ -41,6 +25,7 @@ export function imagesOf(assembly: CloudAssembly): (imageUri: string) => LocalIm
 
 /** What an image built for this machine's network would have as its ENV. */
 function networkEnvironment(): Record<string, string> {
-  const found = NETWORK_VARIABLES.map((name) => [name, process.env[name]] as const)
-  return Object.fromEntries(found.filter((one): one is [string, string] => one[1] !== undefined && one[1] !== ''))
+  return Object.fromEntries(
+    NETWORK_VARIABLES.flatMap((name): [string, string][] => (process.env[name] ? [[name, process.env[name]]] : [])),
+  )
 }

@@ -1,22 +1,17 @@
 /** What the functions of the team environments API are made of. */
 import { documentClient } from '../adapters/dynamodb/document-client.ts'
 import { createEnvironmentStore } from '../adapters/dynamodb/environment-store.ts'
-import { createFlagStore } from '../adapters/dynamodb/flag-store.ts'
 import { createLedgerStore } from '../adapters/dynamodb/ledger-store.ts'
-import { createProfileStore } from '../adapters/dynamodb/profile-store.ts'
 import { createTeamStore } from '../adapters/dynamodb/team-store.ts'
-import { createProfileSource } from '../adapters/existing-server/profile-source.ts'
 import { createSecrets } from '../adapters/secrets-manager/secrets.ts'
 import type { FunctionEnv } from '../contracts/functions.ts'
 import type { Member } from '../domain/agents/ports.ts'
-import { systemClock } from '../domain/clock.ts'
-import { flagsOf, stageDefaults } from '../domain/flags/flags.ts'
-import { createProfiles } from '../domain/profiles/profiles.ts'
 import type { StoryDeps } from '../domain/story/stories.ts'
 import type { CreateDeps } from '../domain/teams/create.ts'
 import type { TeamDeps, TeamRequest } from '../domain/teams/operations.ts'
 import type { ViewDeps } from '../domain/teams/view.ts'
-import { logger } from './logger.ts'
+import { teamFlags } from './flag-deps.ts'
+import { profilesOf } from './profile-deps.ts'
 import { teamDeps } from './team-deps.ts'
 
 export const viewDeps = ({ ENVIRONMENTS_TABLE }: { ENVIRONMENTS_TABLE: string }): ViewDeps => ({
@@ -30,20 +25,10 @@ export const storyDeps = ({ ENVIRONMENTS_TABLE }: { ENVIRONMENTS_TABLE: string }
 })
 
 export function createEnvironmentDeps(env: FunctionEnv<'create-environment'>): CreateDeps {
-  const flagDeps = {
-    flags: createFlagStore(env.FLAGS_TABLE),
-    stageDefault: stageDefaults(env.USE_DOCKER_AGENTS === 'true'),
-    log: logger,
-  }
   return {
     ...teamDeps(env),
-    flagsOf: (teamId) => flagsOf(teamId, flagDeps),
-    profiles: createProfiles({
-      cache: createProfileStore(env.CONNECTIONS_TABLE),
-      ...(env.LEGACY_API_URL ? { source: createProfileSource(env.LEGACY_API_URL) } : {}),
-      clock: systemClock,
-      log: logger,
-    }),
+    flagsOf: teamFlags(env),
+    profiles: profilesOf(env),
     allowLoopbackRepositories: env.ALLOW_LOOPBACK_REPOSITORIES === 'true',
   }
 }

@@ -1,10 +1,8 @@
 /** What stands before routes that are ours for teams on containers, and the existing server's for all others. */
-import { createFlagStore } from '../adapters/dynamodb/flag-store.ts'
 import { createForward } from '../adapters/existing-server/forward.ts'
 import { createSecrets } from '../adapters/secrets-manager/secrets.ts'
 import type { FunctionEnv } from '../contracts/functions.ts'
-import { flagsOf, stageDefaults } from '../domain/flags/flags.ts'
-import { logger } from './logger.ts'
+import { teamFlags } from './flag-deps.ts'
 import type { MemberDeps } from './member-handler.ts'
 import { createTokenVerifier } from './verify-token.ts'
 
@@ -15,14 +13,10 @@ type MemberEnv = Pick<
 
 export function memberDeps(env: MemberEnv): MemberDeps {
   const secrets = createSecrets({ jwtSecretId: env.JWT_SECRET_ID })
-  const flagDeps = {
-    flags: createFlagStore(env.FLAGS_TABLE),
-    stageDefault: stageDefaults(env.USE_DOCKER_AGENTS === 'true'),
-    log: logger,
-  }
+  const flags = teamFlags(env)
   return {
     verifyToken: createTokenVerifier(() => secrets.jwtSecret()),
-    isOurs: async ({ teamId }) => (await flagsOf(teamId, flagDeps)).useDockerAgents,
+    isOurs: async ({ teamId }) => (await flags(teamId)).useDockerAgents,
     forward: createForward(env.LEGACY_API_URL),
   }
 }

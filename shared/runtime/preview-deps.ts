@@ -1,13 +1,10 @@
 /** What the functions of the preview API are made of. */
-import { createProfileStore } from '../adapters/dynamodb/profile-store.ts'
-import { createProfileSource } from '../adapters/existing-server/profile-source.ts'
 import { createSecrets } from '../adapters/secrets-manager/secrets.ts'
 import type { FunctionEnv } from '../contracts/functions.ts'
 import { systemClock } from '../domain/clock.ts'
 import type { AddressDeps } from '../domain/previews/addresses.ts'
 import type { PreviewDeps, StartPreviewDeps } from '../domain/previews/operations.ts'
-import { createProfiles } from '../domain/profiles/profiles.ts'
-import { logger } from './logger.ts'
+import { profilesOf } from './profile-deps.ts'
 import { linkPosting } from './realtime-deps.ts'
 import { teamDeps } from './team-deps.ts'
 
@@ -30,11 +27,6 @@ export const previewDeps = (env: FunctionEnv<'stop-environment'>): PreviewDeps =
 export const startPreviewDeps = (env: FunctionEnv<'create-preview'>): StartPreviewDeps & AddressDeps => ({
   ...previewDeps(env),
   ...addressDeps(env),
-  profiles: createProfiles({
-    cache: createProfileStore(env.CONNECTIONS_TABLE),
-    ...(env.LEGACY_API_URL ? { source: createProfileSource(env.LEGACY_API_URL) } : {}),
-    clock: systemClock,
-    log: logger,
-  }),
+  profiles: profilesOf(env),
   allowLoopbackRepositories: env.ALLOW_LOOPBACK_REPOSITORIES === 'true',
 })

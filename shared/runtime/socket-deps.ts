@@ -1,31 +1,22 @@
 /** What the functions behind the clients' socket are made of. */
 import { createChatStore } from '../adapters/dynamodb/chat-store.ts'
 import { documentClient } from '../adapters/dynamodb/document-client.ts'
-import { createProfileStore } from '../adapters/dynamodb/profile-store.ts'
-import { createProfileSource } from '../adapters/existing-server/profile-source.ts'
 import { createSecrets } from '../adapters/secrets-manager/secrets.ts'
 import type { FunctionEnv } from '../contracts/functions.ts'
 import { containerAction } from '../domain/agents/container-action.ts'
-import { systemClock } from '../domain/clock.ts'
 import { NotFound } from '../domain/errors.ts'
 import { previewEvents } from '../domain/previews/socket.ts'
-import { createProfiles } from '../domain/profiles/profiles.ts'
 import type { SocketDeps } from '../domain/realtime/ports.ts'
 import { writeAgentDeps } from './agent-deps.ts'
-import { logger } from './logger.ts'
 import { addressDeps, previewDeps } from './preview-deps.ts'
+import { profilesOf } from './profile-deps.ts'
 import { inputDeps, publishDeps } from './realtime-deps.ts'
 import { createTokenVerifier } from './verify-token.ts'
 
 export function socketDeps(env: FunctionEnv<'on-socket-message'>): SocketDeps {
   const secrets = createSecrets({ jwtSecretId: env.JWT_SECRET_ID })
   const agents = writeAgentDeps(env)
-  const profiles = createProfiles({
-    cache: createProfileStore(env.CONNECTIONS_TABLE),
-    ...(env.LEGACY_API_URL ? { source: createProfileSource(env.LEGACY_API_URL) } : {}),
-    clock: systemClock,
-    log: logger,
-  })
+  const profiles = profilesOf(env)
   return {
     ...publishDeps(env),
     ...inputDeps(env),

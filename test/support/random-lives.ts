@@ -38,7 +38,7 @@ export async function heal(world: TeamWorld, again: () => Promise<void>): Promis
   for (let cycle = 0; cycle < 12; cycle++) {
     await again()
     await world.minute()
-    await world.settle()
+    await world.settle({ minutes: true })
   }
 }
 

@@ -151,14 +151,23 @@ export function teamWorld(tables: Awaited<ReturnType<typeof startTables>>) {
         ({ sync }) => sync.purpose === 'sync',
       )
     },
-    /** Works off the queue and tells what ECS did, until nothing happens any more; delays pass at once. */
-    async settle(): Promise<void> {
+    /**
+     * Works off the queue and tells what ECS did, until nothing happens any more; delays pass at once. `minutes`: what is done once a minute is
+     * done when a minute has passed by them, as what is waited for may need it.
+     */
+    async settle({ minutes = false } = {}): Promise<void> {
       let seen = 0
+      let lastMinute = now
       for (let round = 0; round < 200; round++) {
         const next = queue.shift()
         if (next) {
           now += next.delaySeconds * 1000
           await handle(next.work)
+        }
+        if (minutes && now - lastMinute >= 60_000) {
+          lastMinute = now
+          await reconcile(deps)
+          await tendTeams(deps)
         }
         ecs.advance()
         // The task that erases ends by itself.

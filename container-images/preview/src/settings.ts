@@ -1,7 +1,7 @@
 import * as z from 'zod'
+import { NETWORK_VARIABLES } from '../../../shared/contracts/network-variables.ts'
 import { PREVIEW_ENV } from '../../../shared/contracts/preview-link.ts'
 import { type ContainerSettings, takeContainerSettings } from '../../common/src/settings.ts'
-import { MACHINE_VARIABLES } from './run/environment.ts'
 
 export type PreviewSettings = ContainerSettings & {
   /** The team's shared files, read-only. */
@@ -29,7 +29,7 @@ export function takeSettings(env: NodeJS.ProcessEnv): PreviewSettings {
     disk: more[PREVIEW_ENV.disk],
     cache: more[PREVIEW_ENV.cache],
     machine: Object.fromEntries(
-      MACHINE_VARIABLES.flatMap((name): [string, string][] => (env[name] ? [[name, env[name]]] : [])),
+      NETWORK_VARIABLES.flatMap((name): [string, string][] => (env[name] ? [[name, env[name]]] : [])),
     ),
   }
 }

@@ -29,28 +29,11 @@ export function placesOf(disk: string, cache: string): Places {
   }
 }
 
-/** Names of variables of the machine that package managers need to reach a registry; all others stay behind. */
-export const MACHINE_VARIABLES = [
-  'NODE_EXTRA_CA_CERTS',
-  'SSL_CERT_FILE',
-  'SSL_CERT_DIR',
-  'HTTP_PROXY',
-  'HTTPS_PROXY',
-  'NO_PROXY',
-  'http_proxy',
-  'https_proxy',
-  'no_proxy',
-  'NPM_CONFIG_REGISTRY',
-  'npm_config_registry',
-  'PIP_INDEX_URL',
-  'PIP_CERT',
-] as const
-
 export type Surroundings = {
   readonly places: Places
   readonly home: string
   readonly path: string
-  /** Those of `MACHINE_VARIABLES` that are set. */
+  /** Those of `NETWORK_VARIABLES` that are set. */
   readonly machine: Readonly<Record<string, string>>
   readonly host: string
   readonly port: number

@@ -7,6 +7,7 @@ import type { SafeDirectory } from '../safe-files/safe-directory.ts'
 import { statPath } from '../safe-files/safe-directory.ts'
 import { type AgentsHead, inAgentsRepository } from './agents-head.ts'
 import type { Engine } from './engine.ts'
+import { fetchFromAgents } from './fetch.ts'
 import { IMPORT_MS, IMPORT_PAUSE_MS, MAX_COMMITTED_BYTES } from './limits.ts'
 import { type BytePath, listRefs } from './objects.ts'
 import { type Git, GitError } from './run-git.ts'
@@ -40,27 +41,8 @@ async function fetchFrom(git: Git, gitDir: SafeDirectory, detached: boolean): Pr
   // Objects from elsewhere, sync's own repository for one, are not the agents' to publish.
   if (await statPath(gitDir, 'objects/info/alternates')) return "The workspace's own git repository uses alternates"
   try {
-    await git.run(
-      [
-        '-c',
-        'fetch.fsckObjects=true',
-        'fetch',
-        '--quiet',
-        '--prune',
-        '--no-tags',
-        '--no-write-fetch-head',
-        '--no-auto-maintenance',
-        '--no-recurse-submodules',
-        '--no-show-forced-updates',
-        '--upload-pack=git upload-pack --strict',
-        '--',
-        // By its handle: what is renamed or linked meanwhile does not matter.
-        `/proc/${process.pid}/fd/${gitDir.fd}`,
-        `+refs/heads/*:${AGENT_REFS}*`,
-        ...(detached ? [`+HEAD:${DETACHED}`] : []),
-      ],
-      { env: { GIT_ALLOW_PROTOCOL: 'file' }, timeoutMs: IMPORT_MS },
-    )
+    const refspecs = [`+refs/heads/*:${AGENT_REFS}*`, ...(detached ? [`+HEAD:${DETACHED}`] : [])]
+    await fetchFromAgents(git, gitDir, refspecs, { prune: true })
     return undefined
   } catch (error) {
     if (!(error instanceof GitError) || git.ended) throw error

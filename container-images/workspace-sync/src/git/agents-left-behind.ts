@@ -7,6 +7,7 @@ import type { SafeDirectory } from '../safe-files/safe-directory.ts'
 import { inAgentsRepository } from './agents-head.ts'
 import { AGENT_REFS, tooLargeIn } from './agents-import.ts'
 import { type Engine, remoteTips, rescue } from './engine.ts'
+import { fetchFromAgents } from './fetch.ts'
 import { hasObject } from './objects.ts'
 import { GitError } from './run-git.ts'
 
@@ -33,23 +34,7 @@ async function keep(engine: Engine, gitDir: SafeDirectory, commit: string): Prom
   const { git, state } = engine
   if (!(await hasObject(git, commit))) {
     try {
-      await git.run(
-        [
-          '-c',
-          'fetch.fsckObjects=true',
-          'fetch',
-          '--quiet',
-          '--no-tags',
-          '--no-write-fetch-head',
-          '--no-auto-maintenance',
-          '--no-recurse-submodules',
-          '--upload-pack=git upload-pack --strict',
-          '--',
-          `/proc/${process.pid}/fd/${gitDir.fd}`,
-          commit,
-        ],
-        { env: { GIT_ALLOW_PROTOCOL: 'file' } },
-      )
+      await fetchFromAgents(git, gitDir, [commit])
     } catch (error) {
       // The log may name what was never there.
       if (!(error instanceof GitError) || git.ended) throw error

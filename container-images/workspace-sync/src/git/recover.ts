@@ -3,6 +3,7 @@
 import { adopt, baseFromAgents } from './adopt.ts'
 import { AGENT_REFS } from './agents-import.ts'
 import { createEngine, type Engine, remoteTips, rescue } from './engine.ts'
+import { FETCH } from './fetch.ts'
 import { makeRepository, type Preparing } from './make-repository.ts'
 import { emptyCommit, hasObject, isAncestor, isAtRemote } from './objects.ts'
 import { GitError } from './run-git.ts'
@@ -66,21 +67,9 @@ async function salvage({ git, options }: Preparing, state: State, broken: string
   for (const commit of wanted) {
     try {
       if (!(await hasObject(git, commit))) {
-        await git.run(
-          [
-            'fetch',
-            '--quiet',
-            '--no-tags',
-            '--no-write-fetch-head',
-            '--no-auto-maintenance',
-            '--',
-            broken,
-            `${commit}:refs/salvaged/${commit}`,
-          ],
-          {
-            env: { GIT_ALLOW_PROTOCOL: 'file' },
-          },
-        )
+        await git.run([...FETCH, '--', broken, `${commit}:refs/salvaged/${commit}`], {
+          env: { GIT_ALLOW_PROTOCOL: 'file' },
+        })
       }
       found.push(commit)
     } catch (error) {

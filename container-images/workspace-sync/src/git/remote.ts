@@ -1,4 +1,5 @@
 /** What is said to the remote: fetch, push, ask for its default branch. Never with force. */
+import { FETCH } from './fetch.ts'
 import { CLONE_MS } from './limits.ts'
 import { type Git, GitError } from './run-git.ts'
 import { type RemoteRepository, SyncProblem } from './types.ts'
@@ -14,22 +15,11 @@ async function environment(git: Git, remote: RemoteRepository): Promise<Readonly
 
 /** Brings `refs/remotes/origin/*` to what the remote has. Throws `SyncProblem`. */
 export async function fetchRemote(git: Git, remote: RemoteRepository, first = false): Promise<void> {
-  await git.run(
-    [
-      'fetch',
-      '--quiet',
-      '--prune',
-      '--no-tags',
-      '--no-write-fetch-head',
-      '--no-auto-maintenance',
-      '--no-recurse-submodules',
-      '--no-show-forced-updates',
-      '--',
-      remote.url,
-      '+refs/heads/*:refs/remotes/origin/*',
-    ],
-    { remote: true, env: await environment(git, remote), ...(first ? { timeoutMs: CLONE_MS } : {}) },
-  )
+  await git.run([...FETCH, '--prune', '--', remote.url, '+refs/heads/*:refs/remotes/origin/*'], {
+    remote: true,
+    env: await environment(git, remote),
+    ...(first ? { timeoutMs: CLONE_MS } : {}),
+  })
 }
 
 export type RemoteHead = {

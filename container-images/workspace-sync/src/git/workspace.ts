@@ -2,6 +2,7 @@
 import { copyFile, mkdir, rename, rm } from 'node:fs/promises'
 import path from 'node:path'
 import { type Engine, remoteTips } from './engine.ts'
+import { FETCH } from './fetch.ts'
 import { indexInfo, listRefs, toBytes } from './objects.ts'
 import { gitlinksOf, removeFromIndex } from './snapshot.ts'
 import { ofBranch } from './state.ts'
@@ -57,11 +58,7 @@ async function makeAgentsRepository(engine: Engine, gitDir: string): Promise<voi
   await git.run(['update-ref', 'refs/sync/line', state.line])
   await agents.run(
     [
-      'fetch',
-      '--quiet',
-      '--no-tags',
-      '--no-write-fetch-head',
-      '--no-auto-maintenance',
+      ...FETCH,
       '--update-head-ok',
       '--',
       git.gitDir,
