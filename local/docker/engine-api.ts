@@ -29,12 +29,20 @@ export interface Engine {
 export const DEFAULT_DOCKER_HOST = 'unix:///var/run/docker.sock'
 /** Longest answer that is read into memory: an inspection or a list, never an image. */
 const MAX_ANSWER_BYTES = 16 * 1024 * 1024
+/** Milliseconds for the answer to a call. The longest stops a container, which has 120 s to end (Fargate's most). */
+const CALL_MS = 180_000
 
 /** Opens an engine by its `DOCKER_HOST` (`unix://` or `tcp://` without TLS). Throws for other schemes. */
 export function openEngine(host: string): Engine {
   const target = targetOf(host)
 
-  function send(method: string, path: string, { query = {}, body }: EngineCall): Promise<IncomingMessage> {
+  /** `answerMs` 0: the answer may come, and go on, as long as it likes. */
+  function send(
+    method: string,
+    path: string,
+    { query = {}, body }: EngineCall,
+    answerMs: number,
+  ): Promise<IncomingMessage> {
     const search = new URLSearchParams(query).toString()
     const json = body === undefined ? undefined : JSON.stringify(body)
     return new Promise((resolve, reject) => {
@@ -53,12 +61,20 @@ export function openEngine(host: string): Engine {
       outgoing.once('error', (error) =>
         reject(new Error(`The Docker engine at ${host} cannot be reached: ${error.message}`)),
       )
+      outgoing.setTimeout(answerMs, () =>
+        outgoing.destroy(new Error(`no answer to ${method} ${path} within ${answerMs / 1000} s`)),
+      )
       outgoing.end(json)
     })
   }
 
-  async function checked(method: string, path: string, options: EngineCall): Promise<IncomingMessage> {
-    const answer = await send(method, path, options)
+  async function checked(
+    method: string,
+    path: string,
+    options: EngineCall,
+    answerMs: number,
+  ): Promise<IncomingMessage> {
+    const answer = await send(method, path, options, answerMs)
     const status = answer.statusCode ?? 0
     if (status < 400) return answer
     const text = await textOf(answer)
@@ -68,10 +84,10 @@ export function openEngine(host: string): Engine {
   return {
     host,
     async call(method, path, options = {}) {
-      const text = await textOf(await checked(method, path, options))
+      const text = await textOf(await checked(method, path, options, CALL_MS))
       return text === '' ? undefined : (JSON.parse(text) as unknown)
     },
-    stream: (method, path, options = {}) => checked(method, path, options),
+    stream: (method, path, options = {}) => checked(method, path, options, 0),
   }
 }
 
