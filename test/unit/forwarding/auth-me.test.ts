@@ -1,10 +1,10 @@
 import { describe, expect, it } from 'vitest'
 import { profileFromMe } from '../../../shared/adapters/existing-server/profile-source.ts'
 import { type AuthMeDeps, authMe } from '../../../shared/domain/forwarding/auth-me.ts'
-import { tokenExpiry } from '../../../shared/domain/token-expiry.ts'
 import { ForwardingFailed, type ForwardingFailure } from '../../../shared/domain/forwarding/errors.ts'
 import type { ForwardedAnswer, ForwardRequest, KeptAnswer } from '../../../shared/domain/forwarding/ports.ts'
 import type { CachedProfile } from '../../../shared/domain/profiles/schema.ts'
+import { tokenExpiry } from '../../../shared/domain/token-expiry.ts'
 
 const NOW = Date.parse('2025-03-12T10:00:00.000Z')
 const HOUR = 3_600_000
