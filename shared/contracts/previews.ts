@@ -3,7 +3,7 @@
  * and what a ticket and a cookie say. How those are signed: shared/domain/previews/signatures.ts.
  */
 import * as z from 'zod'
-import { PREVIEW_LAST_LINES, PREVIEW_LINE_CHARS, PreviewBranchSchema } from './preview-link.ts'
+import { PREVIEW_LAST_LINES, PREVIEW_LINE_CHARS, PreviewBranchSchema, PreviewReportSchema } from './preview-link.ts'
 import { tables } from './tables.ts'
 
 /** 100 random bits in lower case base32 (RFC 4648): nobody comes across a host by trying. */
@@ -83,6 +83,8 @@ export const PreviewDirectoryItemSchema = z.object({
   address: z.union([z.ipv4(), z.ipv6()]).optional(),
   /** The dev server's, as long as the record holds its lease. */
   port: z.number().int().min(1).max(65_535).optional(),
+  /** How far its task is, until its server answers. */
+  phase: PreviewReportSchema.shape.phase.exclude(['ready']).optional(),
   /** Why it is not up, in words. */
   reason: z.string().max(2_000).optional(),
   /** Newest last. */

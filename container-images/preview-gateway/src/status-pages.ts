@@ -45,9 +45,16 @@ export const failedPage = (preview: PreviewDirectoryItem): Page => ({
   ...lines(preview),
 })
 
+const TITLES: Readonly<Record<NonNullable<PreviewDirectoryItem['phase']>, string>> = {
+  mirroring: 'The preview is starting: its files are copied',
+  installing: 'The preview is starting: its packages are installed',
+  starting: 'The preview is starting: its server is on its way',
+  failed: 'The preview could not be started',
+}
+
 export const notListeningPage = (preview: PreviewDirectoryItem): Page => ({
   status: 502,
-  title: 'The preview does not answer yet',
+  title: preview.phase ? TITLES[preview.phase] : 'The preview does not answer',
   text: preview.reason ?? 'Its server is still starting, or has just stopped. This page tries again by itself.',
   reloadSeconds: WAITING_SECONDS,
   ...lines(preview),

@@ -23,6 +23,7 @@ export function directoryItemOf(record: PreviewEnvironment): Item {
     public: isPublic,
     ...(address === undefined || isRestarting ? {} : { address }),
     ...(port === undefined ? {} : { port }),
+    ...(report === undefined || report.phase === 'ready' ? {} : { phase: report.phase }),
     ...(reason ? { reason } : {}),
     ...(report?.lastLines?.length ? { lastLines: report.lastLines } : {}),
   }

@@ -168,6 +168,7 @@ describe('the gateway', () => {
       public: false,
       address: ADDRESS,
       port: 5000,
+      phase: 'failed',
       reason: 'no',
       lastLines: ['a', 'b'],
     })

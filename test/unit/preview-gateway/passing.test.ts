@@ -280,6 +280,17 @@ describe('a preview that is not up', () => {
     expect(script.headers['retry-after']).toBe('2')
   })
 
+  it('whose server does not listen yet says how far it is', async () => {
+    const { ask, directory, label, preview, headers, task } = await start()
+    task.close()
+    directory.items.set(label, { ...preview, phase: 'installing', reason: 'package.json depends on vite' })
+    const waiting = await ask('/', { headers: { ...page.headers, ...headers } })
+    expect(waiting.status).toBe(502)
+    expect(waiting.body).toContain('its packages are installed')
+    expect(waiting.body).toContain('package.json depends on vite')
+    expect(waiting.body).toContain('<meta http-equiv="refresh" content="2">')
+  })
+
   it('that failed says why, with the last lines', async () => {
     const { ask, directory, label, preview, headers } = await start()
     directory.items.set(label, {
