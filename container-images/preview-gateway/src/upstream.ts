@@ -247,7 +247,9 @@ export class Upstream {
       this.#send(request, response, exchange.passing)
       return
     }
-    this.#log(exchange.passing, 'A request failed', error)
+    // While its task has not said that the server answers, nothing else is to be expected.
+    const isOnItsWay = exchange.passing.preview.phase !== undefined && NOT_LISTENING.has(codeOf(error))
+    if (!isOnItsWay) this.#log(exchange.passing, 'A request failed', error)
     const page = this.#pageFor(error, exchange.passing)
     const shown = wantsPage(request) ? this.#options.waiting.pageFor(exchange.passing.label, page) : page
     sendPage(request, response, shown, this.#options)

@@ -281,7 +281,7 @@ describe('a preview that is not up', () => {
   })
 
   it('whose server does not listen yet says how far it is', async () => {
-    const { ask, directory, label, preview, headers, task } = await start()
+    const { ask, directory, label, preview, headers, task, log } = await start()
     task.close()
     directory.items.set(label, { ...preview, phase: 'installing', reason: 'package.json depends on vite' })
     const waiting = await ask('/', { headers: { ...page.headers, ...headers } })
@@ -289,6 +289,7 @@ describe('a preview that is not up', () => {
     expect(waiting.body).toContain('its packages are installed')
     expect(waiting.body).toContain('package.json depends on vite')
     expect(waiting.body).toContain('<meta http-equiv="refresh" content="2">')
+    expect(log).toEqual([])
   })
 
   it('that failed says why, with the last lines', async () => {
