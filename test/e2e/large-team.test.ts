@@ -4,7 +4,7 @@ import { SHARE } from '../../shared/domain/realtime/limits.ts'
 import { inTurns, RawSocket } from '../load/raw-socket.ts'
 import { type Product, startProduct } from '../support/product.ts'
 
-const SOCKETS = SHARE + 20
+const SOCKETS = SHARE + 5
 const MESSAGES = ['one', 'two', 'three']
 
 let product: Product
