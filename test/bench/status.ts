@@ -6,7 +6,7 @@ import { setTimeout as delay } from 'node:timers/promises'
 import { inTurns, RawSocket } from '../load/raw-socket.ts'
 import { type TaskEvent, TaskEventSchema } from '../load/task-event.ts'
 import type { Product } from '../support/product.ts'
-import { COST_HEAD, type CostMeter, costRow, invocationsOf, NO_COST, plus } from './cost.ts'
+import { COST_HEAD, type CostMeter, costRow, NO_COST, plus } from './cost.ts'
 import { startPlainServer } from './plain-socket-io.ts'
 import { ms, printTable, sample } from './statistics.ts'
 
@@ -29,8 +29,8 @@ const CHANGES = [
     { exitCode: 0 },
   ],
 ] as const
-/** Milliseconds without an end of an invocation after which nothing more is expected. */
-const QUIET_MS = 400
+/** Milliseconds without a call to AWS and without an end of an invocation after which nothing more is expected. */
+const QUIET_MS = 1_000
 const JOINS_AT_ONCE = 8
 /** Milliseconds from a spawn's answer to the task's first event. */
 const KNOWN_MS = 60_000
@@ -142,11 +142,11 @@ async function throughProduct({ runtime, ...product }: Product, bench: Bench, { 
     await bench.taskEvents.known(agentId)
     for (const [status, fields, container] of CHANGES) {
       // The event before has been dealt with to the end, so that neither time nor cost of it is counted here.
-      await handled(runtime)
+      await handled(runtime, bench.meter)
       const event = bench.taskEvents.next(agentId, fields, container)
       const before = bench.meter.read(runtime)
       told.push(await tell(sockets, { agentId, status }, () => runtime.eventBridge.putServiceEvent(event), sweep))
-      await handled(runtime)
+      await handled(runtime, bench.meter)
       cost = plus(cost, before, bench.meter.read(runtime))
     }
   }
@@ -154,13 +154,14 @@ async function throughProduct({ runtime, ...product }: Product, bench: Bench, { 
   return { ...measuredOf(told), cost, joinMs }
 }
 
-/** Resolves when no function runs that a change has set off, and none has for `QUIET_MS`. */
-async function handled({ lambda, eventBridge }: Product['runtime']): Promise<void> {
-  await eventBridge.idle()
-  for (let before = -1, now = invocationsOf(lambda); now !== before; ) {
+/** Resolves when nothing that a change has set off is under way any more: nobody has asked AWS for anything for `QUIET_MS`. */
+async function handled(runtime: Product['runtime'], meter: CostMeter): Promise<void> {
+  await runtime.eventBridge.idle()
+  const asked = () => Object.values(meter.read(runtime)).reduce((sum, value) => sum + value, 0)
+  for (let before = -1, now = asked(); now !== before; ) {
     before = now
     await delay(QUIET_MS)
-    now = invocationsOf(lambda)
+    now = asked()
   }
 }
 

@@ -79,13 +79,16 @@ export const OPEN_WAITS_MS = [25, 50, 100, 200, 400, 800, 1600] as const
  * cannot go faster uses up its time-outs: a post that was never sent would count as unclear. More would not be faster either: a third of
  * a processor is busy with a few.
  */
-export const FAN_OUT = 16
+export const FAN_OUT = 10
 
 /** Sessions read by one request before they are delivered to; BatchGetItem takes 100 keys. */
 export const SESSIONS_READ = 50
 
-/** Sessions of a room that a call tells itself; the others are left to the queue, in shares of as many. */
-export const SHARE = 100
+/**
+ * Sessions of a room that a call tells itself; the others are left to the queue, in shares of as many. Smaller shares are told by more
+ * invocations at once, which is faster only as long as each has processor time of its own.
+ */
+export const SHARE = 200
 
 /** Milliseconds after which a queued share begins no further deliveries and leaves the rest to another message. */
 export const SHARE_BUDGET_MS = 10_000
