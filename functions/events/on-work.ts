@@ -16,7 +16,7 @@ const env = functionEnv('on-work', process.env)
 const working = workDeps(env)
 const delivering = deliveryDeps(env)
 
-export const handler = queueHandler(WorkSchema, async (work) => {
+export const handler = queueHandler(WorkSchema, async (work, { receiveCount }) => {
   switch (work.kind) {
     case 'start-environment':
       return startEnvironment(work, working)
@@ -33,7 +33,7 @@ export const handler = queueHandler(WorkSchema, async (work) => {
     case 'close-unauthenticated':
       return closeUnauthenticated(work, delivering)
     case 'tell':
-      return tellShare(work, delivering)
+      return tellShare(work, delivering, { isRepeated: receiveCount > 1 })
     case 'deliver':
       await deliver(work.sid, EVERYTHING, delivering, { retry: true })
   }

@@ -23,16 +23,24 @@ export function createLedgerStore(client: DynamoDBDocumentClient, table: string)
     head: (teamId) => ledgerHead(client, table, teamId),
 
     async readAfter(teamId, sequence, limit) {
-      const { Items = [] } = await client.send(
-        new QueryCommand({
-          TableName: table,
-          KeyConditionExpression: 'pk = :pk AND sk > :after',
-          ExpressionAttributeValues: { ':pk': ledgerPartition(teamId), ':after': ledgerSort(sequence) },
-          Limit: limit,
-          ConsistentRead: true,
-        }),
-      )
-      return Items.map(fromLedgerItem)
+      const entries: LedgerEntry[] = []
+      let last: Key | undefined
+      do {
+        const { Items = [], LastEvaluatedKey } = await client.send(
+          new QueryCommand({
+            TableName: table,
+            KeyConditionExpression: 'pk = :pk AND sk > :after',
+            ExpressionAttributeValues: { ':pk': ledgerPartition(teamId), ':after': ledgerSort(sequence) },
+            Limit: limit - entries.length,
+            ConsistentRead: true,
+            ...(last ? { ExclusiveStartKey: last } : {}),
+          }),
+        )
+        entries.push(...Items.map(fromLedgerItem))
+        // A page ends at 1 MB, too, which fewer entries than `limit` can fill: who gets fewer takes them for all.
+        last = LastEvaluatedKey as Key | undefined
+      } while (last && entries.length < limit)
+      return entries
     },
 
     append: (entry) =>

@@ -13,7 +13,13 @@ type TransactItem = NonNullable<TransactWriteCommandInput['TransactItems']>[numb
 const keyOf = (label: string) => ({ [previewsTable.partitionKey]: previewKeys.label(label) })
 
 /** Members that a projection may be without. */
-const OPTIONAL = ['address', 'port', 'phase', 'reason', 'lastLines'] as const satisfies readonly (keyof PreviewDirectoryItem)[]
+const OPTIONAL = [
+  'address',
+  'port',
+  'phase',
+  'reason',
+  'lastLines',
+] as const satisfies readonly (keyof PreviewDirectoryItem)[]
 
 /** What a change of a record means for the directory; nothing when the gateway would see no difference, or it is no preview's. */
 export function directoryWrites(

@@ -4,7 +4,7 @@ import type { LedgerEntry, NewLedgerEntry } from './schema.ts'
 export interface LedgerReader {
   /** Sequence of the newest entry, 0 when there is none. */
   head(teamId: string): Promise<number>
-  /** Entries above `sequence`, oldest first, at most `limit`. */
+  /** Entries above `sequence`, oldest first, at most `limit`; fewer only when there are no more. */
   readAfter(teamId: string, sequence: number, limit: number): Promise<LedgerEntry[]>
 }
 

@@ -8,7 +8,7 @@ import { Unavailable } from '../errors.ts'
 import type { Chunk } from '../terminal/schema.ts'
 import { type Scope, teamScope, terminalScope } from './batch.ts'
 import { type Delivery, deliver } from './deliver.ts'
-import { FAN_OUT, LOOK_AGAIN_SECONDS, SESSIONS_READ, SHARE, SHARE_BUDGET_MS } from './limits.ts'
+import { FAN_OUT, LOOK_AGAIN_SECONDS, PUBLISH_BUDGET_MS, SESSIONS_READ, SHARE, SHARE_BUDGET_MS } from './limits.ts'
 import type { DeliveryDeps, SessionRange } from './ports.ts'
 import type { Session } from './session.ts'
 
@@ -20,15 +20,12 @@ export type News =
   | (Extract<Tell['news'], { kind: 'terminal' }> & { readonly fresh?: readonly Chunk[] })
 
 /**
- * Delivers to every session in the room, or leaves that to the queue; deliveries are begun until `until` (ms since the epoch). One viewer's
- * trouble is its own: it is logged, the others are served. False: for at least one nothing is certain (its deliverer may have died, or
- * something failed, the queue included); whoever is responsible comes again.
+ * Delivers to every session in the room, or leaves that to the queue: after `PUBLISH_BUDGET_MS` no delivery is begun, because a function
+ * that is killed has all that it was at closed. One viewer's trouble is its own: it is logged, the others are served. False: for at least
+ * one nothing is certain (its deliverer may have died, or something failed, the queue included); whoever is responsible comes again.
  */
-export async function tellRoom(
-  news: News,
-  deps: DeliveryDeps,
-  { until = Number.POSITIVE_INFINITY }: { until?: number } = {},
-): Promise<boolean> {
+export async function tellRoom(news: News, deps: DeliveryDeps): Promise<boolean> {
+  const until = deps.clock.now().getTime() + PUBLISH_BUDGET_MS
   let isCertain = true
   let own = SHARE
   let scope: Scope | undefined
@@ -49,14 +46,21 @@ export async function tellRoom(
 
 /**
  * A share of a room, from the queue. Where another deliverer is at work on a session of a team, it is told once more when that one must have
- * left: whoever is at work on it then is a newcomer, and the one before has seen the mark. @throws Unavailable when a session could not be
- * told: the message comes again, which does nothing to those who have everything
+ * left: whoever is at work on it then is a newcomer, and the one before has seen the mark. `isRepeated`: the message has been received
+ * before. @throws Unavailable when a session could not be told: the message comes again, which does nothing to those who have everything
  */
-export async function tellShare({ news, sessions, again }: Tell, deps: DeliveryDeps): Promise<void> {
+export async function tellShare(
+  { news, sessions, again }: Tell,
+  deps: DeliveryDeps,
+  { isRepeated = false }: { isRepeated?: boolean } = {},
+): Promise<void> {
   const until = deps.clock.now().getTime() + SHARE_BUDGET_MS
   const [sids, scope] = await Promise.all([membersIn(news, sessions, deps), scopeOf(news, deps)])
   const { rest, busy, failed } = await tellSessions(news, sids, { scope, until }, deps)
-  if (rest.length > 0) await deps.work.send({ kind: 'tell', news, sessions: rangeOf(rest), again })
+  // A message that comes again for what failed has sent its rest before: sent each time, which itself comes again each time, they would
+  // multiply for as long as a store is slow and fails.
+  const isLeft = rest.length > 0 && !(isRepeated && failed > 0)
+  if (isLeft) await deps.work.send({ kind: 'tell', news, sessions: rangeOf(rest), again })
   if (busy.length > 0 && !again && news.kind === 'team') {
     const sessions = rangeOf(busy.toSorted())
     await deps.work.send({ kind: 'tell', news, sessions, again: true }, LOOK_AGAIN_SECONDS)
@@ -144,8 +148,7 @@ async function tellSessions(
     if (!next || next.done) return false
     begun++
     const { sid, known } = next.value
-    const outcome = await tell(sid, { scope, known }, deps)
-    if (outcome === 'gone') await deps.sessions.leave(room, sid)
+    const outcome = await tell(sid, room, { scope, known }, deps)
     if (outcome === 'busy') busy.push(sid)
     if (outcome === 'failed') failed++
     return true
@@ -176,11 +179,14 @@ async function* read(
 
 async function tell(
   sid: string,
+  room: News,
   { scope, known }: { scope: Scope; known: Session | undefined },
   deps: DeliveryDeps,
 ): Promise<Delivery | 'failed'> {
   try {
-    return await deliver(sid, scope, deps, { known })
+    const outcome = await deliver(sid, scope, deps, { known })
+    if (outcome === 'gone') await deps.sessions.leave(room, sid)
+    return outcome
   } catch (error) {
     deps.log.error('Delivery to a session failed', { error })
     return 'failed'

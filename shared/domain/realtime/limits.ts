@@ -111,7 +111,7 @@ export const MEMBERSHIP_RENEWAL_MS = 60 * 60_000
  */
 export const LOOK_AGAIN_SECONDS = Math.ceil((DELIVERY_BUDGET_MS + LEASE_MS) / 1000) + 1
 
-/** Milliseconds after which `publish` begins no further deliveries and leaves the rest to the queue. */
+/** Milliseconds after which who tells a room begins no further deliveries and leaves the rest to the queue. */
 export const PUBLISH_BUDGET_MS = 4_000
 
 /** Milliseconds before its time-out at which the sweep begins no further page: a page may take a publish's whole budget. */

@@ -5,7 +5,7 @@ import { OUTBOX_SWEEP_AFTER_MS } from '../../contracts/limits.ts'
 import { OUTBOX_SHARDS } from '../../contracts/tables.ts'
 import { isTold, type LedgerEntry } from '../ledger/schema.ts'
 import { tellRoom } from './fan-out.ts'
-import { ENTRIES_BEFORE, PUBLISH_BUDGET_MS } from './limits.ts'
+import { ENTRIES_BEFORE } from './limits.ts'
 import type { PublishDeps } from './ports.ts'
 import type { Publish } from './publish.ts'
 
@@ -26,11 +26,10 @@ export async function publishEntries(entries: readonly LedgerEntry[], deps: Publ
 async function publishTeam(teamId: string, entries: readonly LedgerEntry[], deps: PublishDeps): Promise<void> {
   try {
     const facts = entries.flatMap(statusFact)
-    const until = deps.clock.now().getTime() + PUBLISH_BUDGET_MS
     const first = Math.min(...entries.map(({ sequence }) => sequence))
     const after = Math.max(first - 1 - ENTRIES_BEFORE, 0)
     const [isTold] = await Promise.all([
-      tellRoom({ kind: 'team', teamId, after }, deps, { until }),
+      tellRoom({ kind: 'team', teamId, after }, deps),
       facts.length > 0 ? deps.events.put(facts) : undefined,
     ])
     if (isTold) await deps.outbox.settle(entries)

@@ -46,6 +46,23 @@ describe('records and ledger', () => {
     expect(await store.get(record)).toMatchObject({ status: 'running', revision: 3 })
   })
 
+  it('are read up to the limit also when they fill more than one page', async () => {
+    const teamId = newTeam()
+    const reason = 'r'.repeat(300_000)
+    for (let n = 0; n < 6; n++) {
+      await ledger.append({
+        teamId,
+        at: NOW.toISOString(),
+        actor: { kind: 'platform' },
+        cause: 'large',
+        correlationId: 'c',
+        reason,
+      })
+    }
+    expect((await ledger.readAfter(teamId, 0, 5)).map(({ sequence }) => sequence)).toEqual([1, 2, 3, 4, 5])
+    expect((await ledger.readAfter(teamId, 0, 50)).map(({ sequence }) => sequence)).toEqual([1, 2, 3, 4, 5, 6])
+  })
+
   it('survive thirty writers at once: nothing is lost, nothing applied twice', async () => {
     const teamId = newTeam()
     const records = await Promise.all(Array.from({ length: 10 }, (_, n) => created(numbered(teamId, n), 20)))

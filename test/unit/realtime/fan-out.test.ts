@@ -6,7 +6,7 @@ import { tellRoom, tellShare } from '../../../shared/domain/realtime/fan-out.ts'
 import { ENTRIES_BEFORE, FAN_OUT, LEASE_MS, LOOK_AGAIN_SECONDS, SHARE } from '../../../shared/domain/realtime/limits.ts'
 import { createGate } from '../../../shared/domain/realtime/parallel.ts'
 import { publishEntries } from '../../../shared/domain/realtime/publishing.ts'
-import { newSession, type Session } from '../../../shared/domain/realtime/session.ts'
+import { ended, newSession, type Session } from '../../../shared/domain/realtime/session.ts'
 import { createBench, TEAM } from './support/bench.ts'
 
 type Tell = Extract<Work, { kind: 'tell' }>
@@ -183,8 +183,7 @@ it('a call that runs out of time leaves the rest to the queue, and so does a sha
   const gate = createGate(4)
   const narrow = { ...bench.deps, gate }
   await bench.commit('one')
-  const until = bench.time.now().getTime() + 4_000
-  expect(await bench.run(() => tellRoom({ kind: 'team', teamId: TEAM, after: 0 }, narrow, { until }))).toBe(true)
+  expect(await bench.run(() => tellRoom({ kind: 'team', teamId: TEAM, after: 0 }, narrow))).toBe(true)
   expect(bench.told().length).toBeGreaterThan(0)
   expect(bench.told().length).toBeLessThan(SHARE)
   let messages = 0
@@ -240,6 +239,32 @@ it('a share with a session that could not be told comes again, and does nothing 
   expect(bench.posts.get(of(2))).toEqual(['one'])
   // Nobody knows whether the post that threw was made: its connection is closed, and its client resumes.
   expect(bench.closed).toEqual([of(1)])
+})
+
+it('a share that fails slowly leaves its rest to one message, however often it comes again', async () => {
+  const bench = await team(20)
+  await bench.commit('one')
+  vi.spyOn(bench.deps.sessions, 'put').mockImplementation(async () => {
+    await bench.deps.sleep(6_000)
+    throw new Error('throttled')
+  })
+  const narrow = { ...bench.deps, gate: createGate(4) }
+  const tell = (isRepeated: boolean) => bench.run(() => tellShare(share(0, 19), narrow, { isRepeated }))
+  await expect(tell(false)).rejects.toThrow('of 20 sessions')
+  expect(bench.queued).toHaveLength(1)
+  await expect(tell(true)).rejects.toThrow('of 20 sessions')
+  expect(bench.queued).toHaveLength(1)
+})
+
+it('a row that cannot be taken away is one session that failed, and no other is left in the middle of its delivery', async () => {
+  const bench = await team(3)
+  await bench.change(nth(0), (session) => ended(session, bench.time.now().getTime()))
+  vi.spyOn(bench.deps.sessions, 'leave').mockRejectedValue(new Error('throttled'))
+  bench.fault.post = () => bench.deps.sleep(500)
+  await bench.publish('one')
+  expect(bench.told()).toEqual([nth(1), nth(2)])
+  expect(bench.world.ledger.unsettled.size).toBe(1)
+  expect(bench.world.logged.map(({ message }) => message)).toEqual(['Delivery to a session failed'])
 })
 
 it('all calls of an execution environment share its places', async () => {

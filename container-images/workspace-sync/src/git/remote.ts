@@ -78,8 +78,8 @@ function rejection(summary: string, stderr: string): PushOutcome {
   const remoteSays = /^\[remote rejected\] \((.*)\)$/.exec(summary)?.[1]
   if (remoteSays === undefined || MEANWHILE.test(remoteSays)) return { outcome: 'moved', reason: summary }
   // Hosts explain themselves in lines of their own.
-  const lines = [...stderr.matchAll(/^remote: *(?:error: *)?(\S.*?) *$/gm)]
-    .map((match) => match[1] ?? '')
+  const lines = [...stderr.matchAll(/^remote: *(?:error: *)?(\S.*)$/gm)]
+    .map((match) => match[1]?.trimEnd() ?? '')
     .filter((line) => !line.startsWith('hook declined'))
   return { outcome: 'refused', reason: [remoteSays, ...lines].join('; ').slice(0, 250) }
 }

@@ -42,7 +42,7 @@ export function shownReason(stderr: string): string {
   return join(isEmpty ? others : [...others, last])
 }
 
-const plain = (line: string): string => line.replace(/^(?:fatal|error|ERROR): */, '').replace(/^@+ +| +@+$/g, '')
+const plain = (line: string): string => line.replace(/^(?:fatal|error|ERROR): */, '').replace(/^@+ +|(?<! ) +@+$/g, '')
 
 /** Each line once; the last ones, which are nearest to the end, when there are too many. */
 function join(lines: readonly string[]): string {

@@ -77,3 +77,8 @@ it('is one bounded line that steers no terminal', () => {
   expect(shownReason(sent)).toBe('b'.repeat(251))
   expect(shownReason(`fatal: ${'x'.repeat(1000)}`)).toBe('x'.repeat(300))
 })
+
+it('takes no longer for blanks that a remote sends without end', () => {
+  const blanks = ' '.repeat(400_000)
+  expect(shownReason(`fatal: x${blanks}y`)).toBe(`x${blanks}`.slice(0, 300))
+})
