@@ -17,10 +17,21 @@ const BATCH = 10
 
 const boundedDelay = (seconds: number): number => Math.min(Math.max(Math.ceil(seconds), 0), MAX_WORK_DELAY_SECONDS)
 
+/**
+ * Whose messages wait when there are more than the queue's consumer can take ("fair queues" in SQS's guide: a tenant with more than its
+ * share in work gives way to all others). What tells the rooms of a team is a tenant beside it: its members' starts and stops do not wait
+ * behind its own news either. Without: a tenant of its own.
+ */
+function tenantOf(work: Work): { MessageGroupId?: string } {
+  if (work.kind === 'tell') return { MessageGroupId: `${work.news.teamId}/tell` }
+  return 'teamId' in work ? { MessageGroupId: work.teamId } : {}
+}
+
 // Parsed on its way out too: a message that the consumer cannot read would be seen only in the dead letter queue.
 const message = (work: Work, delaySeconds: number) => ({
   MessageBody: JSON.stringify(WorkSchema.parse(work)),
   DelaySeconds: boundedDelay(delaySeconds),
+  ...tenantOf(work),
 })
 
 export function createWorkQueue(url: string, client = new SQSClient(AWS_CLIENT_DEFAULTS)): WorkQueue {

@@ -22,7 +22,7 @@ describe('createWorkQueue', () => {
     await createWorkQueue(url, client).send(work, given)
     const [call] = sqs.commandCalls(SendMessageCommand)
     const { MessageBody, ...rest } = call?.args[0].input ?? {}
-    expect(rest).toEqual({ QueueUrl: url, DelaySeconds: sent })
+    expect(rest).toEqual({ QueueUrl: url, DelaySeconds: sent, MessageGroupId: 't' })
     expect(JSON.parse(MessageBody ?? '')).toEqual(work)
   })
 
@@ -43,6 +43,18 @@ describe('createWorkQueue', () => {
     expect(entries.flat().map(({ MessageBody }) => JSON.parse(MessageBody ?? ''))).toEqual(all)
     await createWorkQueue(url, client).sendAll([])
     expect(sqs.commandCalls(SendMessageBatchCommand)).toHaveLength(3)
+  })
+
+  it('says whose a message is, so that the news of one large team hold up nobody’s starts, its own neither', async () => {
+    sqs.on(SendMessageBatchCommand).resolves({})
+    const news = { kind: 'team', teamId: 't', after: 0 } as const
+    await createWorkQueue(url, client).sendAll([
+      work,
+      { kind: 'tell', news, sessions: { from: 'a', to: 'b' }, again: false },
+      { kind: 'deliver', sid: 's', attempt: 0 },
+    ])
+    const [call] = sqs.commandCalls(SendMessageBatchCommand)
+    expect(call?.args[0].input.Entries?.map(({ MessageGroupId }) => MessageGroupId)).toEqual(['t', 't/tell', undefined])
   })
 
   it('throws when the queue refuses one of many', async () => {
