@@ -2,7 +2,15 @@ import { existsSync } from 'node:fs'
 import { join } from 'node:path'
 import { Duration, Stack } from 'aws-cdk-lib'
 import { PolicyStatement, Role, ServicePrincipal } from 'aws-cdk-lib/aws-iam'
-import { Architecture, Code, Function as LambdaFunction, LoggingFormat, Runtime, Tracing } from 'aws-cdk-lib/aws-lambda'
+import {
+  Architecture,
+  Code,
+  Function as LambdaFunction,
+  LoggingFormat,
+  RecursiveLoop,
+  Runtime,
+  Tracing,
+} from 'aws-cdk-lib/aws-lambda'
 import { SqsDestination } from 'aws-cdk-lib/aws-lambda-destinations'
 import { Construct } from 'constructs'
 import { type FunctionContract, type FunctionId, functions } from '../../shared/contracts/functions.ts'
@@ -72,6 +80,9 @@ export class ControlPlaneFunction<F extends FunctionId> extends Construct {
       timeout: Duration.seconds(contract.timeoutSeconds),
       memorySize: contract.memoryMb,
       tracing: Tracing.ACTIVE,
+      // Work that has to wait is left to the same queue again: a stop until the agents have ended, a removal step by step, a full viewer.
+      // Lambda would take that for a loop and end it after 16 messages ("recursive loop detection" in its guide). Each kind has its own end.
+      ...(contract.trigger === 'queue' ? { recursiveLoop: RecursiveLoop.ALLOW } : {}),
       environment: {
         STAGE: deployment.config.stage,
         POWERTOOLS_SERVICE_NAME: 'covibes-control-plane',

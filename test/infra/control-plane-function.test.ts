@@ -123,6 +123,13 @@ describe('every function of the contract', () => {
     })
   })
 
+  it('may leave work to its own queue as often as it takes when a queue is its trigger, and nothing else may', () => {
+    for (const [id, { trigger }] of all) {
+      const { RecursiveLoop } = lambdaOf(app, 'production', id).Properties
+      expect([id, RecursiveLoop]).toEqual([id, trigger === 'queue' ? 'Allow' : undefined])
+    }
+  })
+
   it.each(all)('%s: has exactly the variables of what it uses, and they parse', (id, contract) => {
     const { Variables } = lambdaOf(app, 'production', id).Properties.Environment
     const expected = contract.uses.flatMap((capability) => Object.keys(capabilityEnv[capability].shape))
