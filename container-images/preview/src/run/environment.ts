@@ -13,11 +13,11 @@ export type Places = {
   readonly scratch: string
   /** What was installed last. */
   readonly installed: string
-  /** Package managers' caches. */
+  /** Package managers' caches; beside `tree`, so that pnpm can link from them. */
   readonly cache: string
 }
 
-export function placesOf(disk: string, cache: string): Places {
+export function placesOf(disk: string): Places {
   return {
     tree: path.join(disk, 'tree'),
     staging: path.join(disk, 'staging'),
@@ -25,7 +25,7 @@ export function placesOf(disk: string, cache: string): Places {
     tools: path.join(disk, 'tools'),
     scratch: path.join(disk, 'scratch'),
     installed: path.join(disk, 'installed.json'),
-    cache,
+    cache: path.join(disk, 'cache'),
   }
 }
 
