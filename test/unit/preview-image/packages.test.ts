@@ -10,7 +10,7 @@ import {
   KEPT_FILE,
   PackageCache,
 } from '../../../container-images/preview/src/packages/package-cache.ts'
-import { startRegistry } from './package-registry.ts'
+import { startRegistry } from '../../support/package-registry.ts'
 import { cleanUp, makeDirectory, type RunningPreview, startPreview, writeTree } from './preview-fixture.ts'
 
 afterEach(cleanUp)
@@ -253,10 +253,12 @@ describe('what is kept', () => {
     const kept = await makeDirectory()
     const first = await task(kept)
     await first.cache.restore()
-    const begun = watch(kept)[Symbol.asyncIterator]().next()
+    const looking = watch(kept)[Symbol.asyncIterator]()
+    const begun = looking.next()
     await installs(first, { 'npm/a': 'x'.repeat(50_000_000) })
     await begun
     await first.cache.stop()
+    await looking.return?.()
     expect((await readdir(kept)).filter((name) => name !== KEPT_FILE)).toEqual([])
   })
 })

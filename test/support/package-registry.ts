@@ -1,29 +1,28 @@
 /** A package registry of one package, with npm's own tarball of it, that can be gone. */
 import { execFileSync } from 'node:child_process'
 import { createHash } from 'node:crypto'
-import { readFile } from 'node:fs/promises'
+import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises'
 import { createServer } from 'node:http'
 import type { AddressInfo } from 'node:net'
+import { tmpdir } from 'node:os'
 import path from 'node:path'
-import { makeDirectory, type Tree, writeTree } from './preview-fixture.ts'
 
 export type PackageRegistry = {
   readonly url: string
   /** Paths that were asked for. */
   readonly asked: string[]
   /** A project that depends on the package, by lockfile, and answers with what it exports. */
-  readonly project: Tree
+  readonly project: Readonly<Record<string, string>>
   close(): Promise<void>
 }
 
 export async function startRegistry(name: string, exported: string): Promise<PackageRegistry> {
-  const made = await makeDirectory()
-  await writeTree(made, {
-    'package.json': JSON.stringify({ name, version: '1.0.0', main: 'index.js' }),
-    'index.js': `module.exports = ${JSON.stringify(exported)}`,
-  })
+  const made = await mkdtemp(path.join(tmpdir(), 'covibes-package-'))
+  await writeFile(path.join(made, 'package.json'), JSON.stringify({ name, version: '1.0.0', main: 'index.js' }))
+  await writeFile(path.join(made, 'index.js'), `module.exports = ${JSON.stringify(exported)}`)
   execFileSync('npm', ['pack', '--silent'], { cwd: made, stdio: 'pipe' })
   const tarball = await readFile(path.join(made, `${name}-1.0.0.tgz`))
+  await rm(made, { recursive: true, force: true })
   const integrity = `sha512-${createHash('sha512').update(tarball).digest('base64')}`
   const asked: string[] = []
   const server = createServer((request, response) => {
@@ -55,6 +54,7 @@ export async function startRegistry(name: string, exported: string): Promise<Pac
     },
     close: () =>
       new Promise((resolve) => {
+        if (!server.listening) resolve()
         server.close(() => resolve())
         server.closeAllConnections()
       }),
