@@ -89,8 +89,11 @@ export class Runner {
   #changed(paths: readonly string[]): void {
     const next = this.#look()
     if (next instanceof ProjectError) {
-      // A server that runs is worth more than a manifest that is being written.
-      if (!this.#stuck) this.#options.say(`${next.message}; what runs, goes on`)
+      // A server that runs is worth more than a manifest that is being written, which it could not be started with again.
+      if (!this.#stuck) {
+        this.#options.say(`${next.message}; what runs, goes on`)
+        return
+      }
     } else if (next.key !== this.#plan?.key) {
       this.#again('what is to be run has changed')
       return
