@@ -51,6 +51,20 @@ describe('a preview whose task is another one', () => {
     expect((await without.phase('failed')).reason).toMatch(/^npm install failed/)
   })
 
+  test('has the package manager itself from what was kept', async () => {
+    const registry = await startRegistry('covibes-managed', 'by pnpm')
+    const first = await startPreview(registry.pnpmProject)
+    await first.phase('ready')
+    await says(first, KEPT)
+    expect(registry.asked).toContain('/pnpm/-/pnpm-9.9.9.tgz')
+    await ended(first)
+    await registry.close()
+    const next = await startPreview(registry.pnpmProject, { settings: { cache: first.settings.cache } })
+    await next.phase('installing')
+    await next.phase('ready')
+    expect(await served(next)).toBe('by pnpm')
+  })
+
   test('installs from the registry when what was kept is broken, and keeps it anew', async () => {
     const registry = await startRegistry('covibes-broken', 'from the registry')
     const cache = await makeDirectory()
