@@ -14,7 +14,7 @@ import { Role, ServicePrincipal } from 'aws-cdk-lib/aws-iam'
 import { Construct } from 'constructs'
 import { AGENT_STATUS_PORT, CONTAINER_USER, DEFAULT_TASK_SIZE, HEALTH_CHECK } from '../../shared/contracts/limits.ts'
 import { CONTAINER_ENV } from '../../shared/contracts/link.ts'
-import { type TeamTaskKind, WORKSPACE_VOLUME } from '../../shared/contracts/team-resources.ts'
+import { TEAM_MOUNTS, type TeamTaskKind, WORKSPACE_VOLUME } from '../../shared/contracts/team-resources.ts'
 import { acknowledge } from '../acknowledge.ts'
 import { type Deployment, logGroup, physicalName } from '../deployment.ts'
 import type { BaseTask } from '../resources.ts'
@@ -35,9 +35,7 @@ export interface TaskKind {
   readonly notInImage: readonly string[]
   /** Where the team's files, or the part of them that is this kind's, are mounted. */
   readonly workspace: string
-  /** The team's files cannot be written to from there. */
-  readonly isReadOnly?: boolean
-  /** Writable paths that only this kind has, by volume. */
+  /** Paths that only this kind has, by volume; one that TEAM_MOUNTS names becomes an access point in teams' definitions. */
   readonly disk?: Readonly<Record<string, string>>
   /** Port of the container's own /health and /status; AGENT_STATUS_PORT unless given. */
   readonly statusPort?: number
@@ -58,8 +56,8 @@ export const healthProbe = (port: number) =>
   ].join(';')
 
 /**
- * The stage's own definition of a kind of task, from which each team's is made (ADR-051): there the volume `workspace` becomes the
- * team's access point, and the role the team's. Nothing else is lent to a container but a CPU, a disk that goes with it and its log.
+ * The stage's own definition of a kind of task, from which each team's is made (ADR-051): there the volumes that TEAM_MOUNTS names
+ * become the team's access points, and the role the team's. Nothing else is lent to a container but a CPU, a disk that goes with it and its log.
  */
 export class ContainerTask extends Construct {
   readonly task: BaseTask
@@ -116,7 +114,7 @@ export class ContainerTask extends Construct {
       ...Object.entries(volumes).map(([sourceVolume, containerPath]) => ({
         sourceVolume,
         containerPath,
-        readOnly: sourceVolume === WORKSPACE_VOLUME && spec.isReadOnly === true,
+        readOnly: TEAM_MOUNTS[spec.kind].some(({ volume, isWritable }) => volume === sourceVolume && !isWritable),
       })),
     )
     acknowledge(definition, {

@@ -32,13 +32,14 @@ export const CONTAINER_ENV = {
 
 /**
  * What lies in a team's part of the file system. Agents and previews see `shared` only; sync's own repository and its journal
- * lie beside it, where they cannot write.
+ * lie beside it, where they cannot write, and so does what previews keep of the packages they install, which previews alone write.
  */
 export const TEAM_FILES = {
   shared: 'shared',
   workspace: 'shared/workspace',
   previews: 'shared/previews',
   sync: 'sync',
+  cache: 'cache',
 } as const
 
 const byteOffset = z.number().int().min(0).max(Number.MAX_SAFE_INTEGER)

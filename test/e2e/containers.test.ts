@@ -122,7 +122,7 @@ describeWithEngine('in a network of their own', () => {
     expect(Object.fromEntries(mounts)).toEqual({
       '/workspaces': 'bind ro',
       '/preview': 'volume rw',
-      '/cache': 'volume rw',
+      '/cache': 'bind rw',
       '/home/node': 'volume rw',
       '/tmp': 'volume rw',
     })

@@ -22,6 +22,19 @@ const mayMountOwn = allow({
   Resource: fileSystem.arn,
   Condition: { StringEquals: { 'elasticfilesystem:AccessPointArn': accessPoint('own') } },
 })
+/** A preview's: it reads the team's files through its own access point, and writes what it keeps through another one. */
+const mayMountPreview = parsePolicy({
+  Version: '2012-10-17',
+  Statement: [
+    { point: 'own', actions: ['elasticfilesystem:ClientMount'] },
+    { point: 'cache', actions: ['elasticfilesystem:ClientMount', 'elasticfilesystem:ClientWrite'] },
+  ].map(({ point, actions }) => ({
+    Effect: 'Allow',
+    Action: actions,
+    Resource: fileSystem.arn,
+    Condition: { StringEquals: { 'elasticfilesystem:AccessPointArn': accessPoint(point) } },
+  })),
+})
 const mayEverything = allow({ Action: '*', Resource: '*' })
 
 interface Client {
@@ -71,6 +84,22 @@ describe("a role of a team's tasks", () => {
     ['as root', { action: 'ClientRootAccess' }],
   ])('mounts nothing %s', (_, client) => {
     expect(isAllowed({ policy: mayMountOwn, ...client })).toBe(false)
+  })
+
+  it('of previews writes the cache, and the files not at all', () => {
+    const may = (client: Client) => isAllowed({ policy: mayMountPreview, ...client })
+    expect(may({ accessPoint: 'own' })).toBe(true)
+    expect(may({ accessPoint: 'own', action: 'ClientWrite' })).toBe(false)
+    expect(may({ accessPoint: 'cache' })).toBe(true)
+    expect(may({ accessPoint: 'cache', action: 'ClientWrite' })).toBe(true)
+    expect(may({ accessPoint: 'other' })).toBe(false)
+    for (const refused of [{ tls: false }, { mountTarget: false }, { action: 'ClientRootAccess' } as const])
+      expect(may({ accessPoint: 'cache', ...refused })).toBe(false)
+  })
+
+  it("of agents does not get at the previews' cache", () => {
+    expect(isAllowed({ policy: mayMountOwn, accessPoint: 'cache' })).toBe(false)
+    expect(isAllowed({ policy: mayMountOwn, accessPoint: 'cache', action: 'ClientWrite' })).toBe(false)
   })
 
   it('is never root, whatever it is given', () => {

@@ -7,6 +7,7 @@ import {
   type AccessPoints,
   NotPossible,
   type Owner,
+  type PerAccessPoint,
   type TaskDefinitions,
   type TeamRoles,
   type TeamSecrets,
@@ -19,9 +20,9 @@ export class SimulatedTeamResources {
   /** By client token. */
   readonly accessPointsMade = new Map<string, { id: string; arn: string; teamId: string; looks: number }>()
   /** By name. */
-  readonly rolesMade = new Map<string, { arn: string; incarnation: string; accessPointArn: string }>()
+  readonly rolesMade = new Map<string, { arn: string; incarnation: string; accessPointArns: PerAccessPoint }>()
   /** Active revisions, by ARN. */
-  readonly revisions = new Map<string, { family: string; accessPointId: string; roleArn: string }>()
+  readonly revisions = new Map<string, { family: string; accessPointIds: PerAccessPoint; roleArn: string }>()
   readonly secretsOf = new Set<string>()
   readonly calls: string[] = []
   faults: ResourceFault[] = []
@@ -41,9 +42,9 @@ export class SimulatedTeamResources {
   }
 
   readonly accessPoints: AccessPoints = {
-    create: (kind, { teamId, incarnation }) =>
+    create: (accessPoint, { teamId, incarnation }) =>
       this.#call('CreateAccessPoint', () => {
-        const token = `${incarnation}-${kind}`
+        const token = `${incarnation}-${accessPoint}`
         const id = `fsap-${this.#ids + 1}`
         const made = this.accessPointsMade.get(token) ?? {
           id,
@@ -69,12 +70,12 @@ export class SimulatedTeamResources {
   }
 
   readonly roles: TeamRoles = {
-    create: (kind, { teamId, incarnation }, accessPointArn) =>
+    create: (kind, { teamId, incarnation }, accessPointArns) =>
       this.#call('CreateRole', () => {
         const name = `${kind}-${teamId}`
         const made = this.rolesMade.get(name)
         if (made && made.incarnation !== incarnation) throw new NotPossible('the role is of another incarnation')
-        this.rolesMade.set(name, { arn: `arn:role/${name}`, incarnation, accessPointArn })
+        this.rolesMade.set(name, { arn: `arn:role/${name}`, incarnation, accessPointArns })
         return { arn: `arn:role/${name}` }
       }),
     delete: (kind, { teamId, incarnation }) =>
@@ -87,11 +88,11 @@ export class SimulatedTeamResources {
   readonly definitions: TaskDefinitions = {
     baseOf: (kind) => this.bases[kind],
     containerOf: (kind) => kind,
-    register: (kind, owner, { accessPointId, roleArn }) =>
+    register: (kind, owner, { accessPointIds, roleArn }) =>
       this.#call('RegisterTaskDefinition', () => {
         const family = familyOf(kind, owner)
         const arn = `${family}:${++this.#ids}`
-        this.revisions.set(arn, { family, accessPointId, roleArn })
+        this.revisions.set(arn, { family, accessPointIds, roleArn })
         return { arn, base: this.bases[kind] }
       }),
     deregisterOthers: (kind, owner, keep) =>

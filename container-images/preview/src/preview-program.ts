@@ -16,6 +16,7 @@ import type { Log } from '../../common/src/log.ts'
 import type { Health } from '../../common/src/status-server.ts'
 import { type MirrorNews, MirrorThread } from './mirror/mirror-thread.ts'
 import { OutputLog } from './output-log.ts'
+import { PackageCache } from './packages/package-cache.ts'
 import { PREVIEW_TIMINGS, type PreviewTimings } from './preview-timings.ts'
 import { placesOf } from './run/environment.ts'
 import { Runner, type RunStatus } from './run/runner.ts'
@@ -51,6 +52,7 @@ export class PreviewProgram implements ContainerProgram {
   #port: number | undefined
   #mirror: MirrorThread | undefined
   #runner: Runner | undefined
+  #packages: PackageCache | undefined
   #report: PreviewReport = { phase: 'mirroring' }
   #mirrored: object | undefined
   /** Why there is no copy of the tree, or an old one. */
@@ -156,12 +158,20 @@ export class PreviewProgram implements ContainerProgram {
     this.#branch = branch
     this.#port = port
     const { shared, disk, cache, home, path: base, machine, host } = this.#settings
-    const places = placesOf(disk, cache)
+    const places = placesOf(disk)
     const source = path.join(shared, treeOf(branch))
+    const packages = new PackageCache({
+      kept: cache,
+      working: places.cache,
+      say: (text) => this.#output.say(text),
+      log: this.#log,
+    })
+    this.#packages = packages
     this.#runner = new Runner({
       source,
       surroundings: { places, home, path: base, machine, host, port },
       timings: this.#timings,
+      packages,
       report: (status) => this.#reported(status),
       output: (bytes) => this.#output.take(bytes),
       say: (text) => this.#output.say(text),
@@ -245,7 +255,7 @@ export class PreviewProgram implements ContainerProgram {
   }
 
   async #goodbye(outcome: Outcome, tell: boolean): Promise<void> {
-    await Promise.all([this.#mirror?.stop(), this.#runner?.stop()])
+    await Promise.all([this.#mirror?.stop(), this.#runner?.stop(), this.#packages?.stop()])
     const drained = this.#output.finish()
     if (!tell) {
       await this.#link.close()

@@ -8,7 +8,7 @@ export type PreviewSettings = ContainerSettings & {
   readonly shared: string
   /** The task's own disk. */
   readonly disk: string
-  /** Package managers' caches. */
+  /** What is kept of package managers' caches: outlives the task. */
   readonly cache: string
   /** What package managers need to know of this machine. */
   readonly machine: Readonly<Record<string, string>>

@@ -7,8 +7,8 @@ import {
   type TaskDefinition,
   type Volume,
 } from '@aws-sdk/client-ecs'
-import { type TeamTaskKind, WORKSPACE_VOLUME } from '../../contracts/team-resources.ts'
-import { NotPossible, type TaskDefinitions } from '../../domain/teams/ports.ts'
+import { TEAM_MOUNTS, type TeamTaskKind } from '../../contracts/team-resources.ts'
+import { NotPossible, type PerAccessPoint, type TaskDefinitions } from '../../domain/teams/ports.ts'
 import { AWS_CLIENT_DEFAULTS } from '../aws-client-defaults.ts'
 import { asServiceError, isRefusal, isRoleNotSeenYet } from '../service-errors.ts'
 import { teamResourceName, teamTags } from '../team-names.ts'
@@ -27,7 +27,7 @@ export interface DefinitionSettings {
 
 const LIST_PAGE = 100
 
-/** The task definitions of teams: copies of the stage's own, with the team's access point and role in them. */
+/** The task definitions of teams: copies of the stage's own, with the team's access points and role in them. */
 export function createTaskDefinitions(settings: DefinitionSettings): TaskDefinitions {
   const client = new ECSClient(AWS_CLIENT_DEFAULTS)
   const bases: Readonly<Record<TeamTaskKind, string>> = {
@@ -46,7 +46,7 @@ export function createTaskDefinitions(settings: DefinitionSettings): TaskDefinit
     baseOf: (kind) => bases[kind],
     containerOf: (kind) => containers[kind],
 
-    register: (kind, owner, { accessPointId, roleArn }) =>
+    register: (kind, owner, { accessPointIds, roleArn }) =>
       told(async () => {
         const base = bases[kind]
         const { taskDefinition } = await client.send(new DescribeTaskDefinitionCommand({ taskDefinition: base }))
@@ -57,7 +57,7 @@ export function createTaskDefinitions(settings: DefinitionSettings): TaskDefinit
             containerDefinitions: taskDefinition.containerDefinitions,
             family: familyOf(kind, owner.teamId),
             taskRoleArn: roleArn,
-            volumes: withAccessPoint(taskDefinition.volumes ?? [], settings.FILE_SYSTEM_ID, accessPointId),
+            volumes: withAccessPoints(kind, taskDefinition.volumes ?? [], settings.FILE_SYSTEM_ID, accessPointIds),
             tags: Object.entries(teamTags(owner, settings.STAGE)).map(([key, value]) => ({ key, value })),
           }),
         )
@@ -104,22 +104,31 @@ function copied({
   return input
 }
 
-function withAccessPoint(volumes: readonly Volume[], fileSystemId: string, accessPointId: string): Volume[] {
-  if (!volumes.some(({ name }) => name === WORKSPACE_VOLUME))
-    throw new NotPossible(`the stage's task definition has no volume ${WORKSPACE_VOLUME}`)
-  return volumes.map((volume) =>
-    volume.name === WORKSPACE_VOLUME
-      ? {
-          name: WORKSPACE_VOLUME,
-          efsVolumeConfiguration: {
-            fileSystemId,
-            transitEncryption: 'ENABLED',
-            // The task's role decides, and the access point is the root.
-            authorizationConfig: { accessPointId, iam: 'ENABLED' },
-          },
-        }
-      : volume,
-  )
+function withAccessPoints(
+  kind: TeamTaskKind,
+  volumes: readonly Volume[],
+  fileSystemId: string,
+  accessPointIds: PerAccessPoint,
+): Volume[] {
+  const mounts = new Map(TEAM_MOUNTS[kind].map(({ volume, accessPoint }) => [volume, accessPointIds[accessPoint]]))
+  for (const volume of mounts.keys())
+    if (!volumes.some(({ name }) => name === volume))
+      throw new NotPossible(`the stage's task definition has no volume ${volume}`)
+  return volumes.map((volume) => {
+    const name = volume.name ?? ''
+    if (!mounts.has(name)) return volume
+    const accessPointId = mounts.get(name)
+    if (accessPointId === undefined) throw new Error(`no access point for the volume ${name} of ${kind}`)
+    return {
+      name,
+      efsVolumeConfiguration: {
+        fileSystemId,
+        transitEncryption: 'ENABLED',
+        // The task's role decides, and the access point is the root.
+        authorizationConfig: { accessPointId, iam: 'ENABLED' },
+      },
+    }
+  })
 }
 
 async function told<T>(call: () => Promise<T>): Promise<T> {

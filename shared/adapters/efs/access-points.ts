@@ -9,7 +9,7 @@ import {
 } from '@aws-sdk/client-efs'
 import { CONTAINER_USER } from '../../contracts/limits.ts'
 import { TEAM_FILES } from '../../contracts/link.ts'
-import type { TeamTaskKind } from '../../contracts/team-resources.ts'
+import type { TeamAccessPoint } from '../../contracts/team-resources.ts'
 import { type AccessPoints, NotPossible } from '../../domain/teams/ports.ts'
 import { AWS_CLIENT_DEFAULTS } from '../aws-client-defaults.ts'
 import { asServiceError, isRefusal } from '../service-errors.ts'
@@ -21,13 +21,17 @@ export interface FileSystemSettings {
 }
 
 /** At most 64 characters: an incarnation is a UUID. */
-const tokenOf = (kind: TeamTaskKind, incarnation: string): string => `${incarnation}-${kind}`
+const tokenOf = (name: TeamAccessPoint, incarnation: string): string => `${incarnation}-${name}`
 
-/** What each kind of task sees of the team's files. EFS takes at most 100 characters and four folders. */
-const ROOTS: Readonly<Record<TeamTaskKind, (teamId: string) => string>> = {
+/**
+ * What is seen through each. EFS takes at most 100 characters and four folders. The cache lies beside the shared files, so that agents
+ * cannot reach it, and below sync's root, so that it goes with the team's files.
+ */
+const ROOTS: Readonly<Record<TeamAccessPoint, (teamId: string) => string>> = {
   agent: (teamId) => `/teams/${teamId}/${TEAM_FILES.shared}`,
   preview: (teamId) => `/teams/${teamId}/${TEAM_FILES.shared}`,
   sync: (teamId) => `/teams/${teamId}`,
+  cache: (teamId) => `/teams/${teamId}/${TEAM_FILES.cache}`,
 }
 
 const LIST_PAGE = 100
@@ -46,20 +50,20 @@ export function createAccessPoints(settings: FileSystemSettings): AccessPoints {
   }
 
   return {
-    async create(kind, owner) {
+    async create(name, owner) {
       try {
         return madeOf(
           await client.send(
             new CreateAccessPointCommand({
-              ClientToken: tokenOf(kind, owner.incarnation),
+              ClientToken: tokenOf(name, owner.incarnation),
               FileSystemId,
               PosixUser: { Uid: CONTAINER_USER.uid, Gid: CONTAINER_USER.gid },
               RootDirectory: {
-                Path: ROOTS[kind](owner.teamId),
+                Path: ROOTS[name](owner.teamId),
                 CreationInfo: { OwnerUid: CONTAINER_USER.uid, OwnerGid: CONTAINER_USER.gid, Permissions: '0750' },
               },
               Tags: [
-                { Key: 'Name', Value: `${owner.teamId} ${kind}` },
+                { Key: 'Name', Value: `${owner.teamId} ${name}` },
                 ...Object.entries(teamTags(owner, STAGE)).map(([Key, Value]) => ({ Key, Value })),
               ],
             }),

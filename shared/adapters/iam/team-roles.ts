@@ -11,8 +11,8 @@ import {
   PutRolePolicyCommand,
   type Role,
 } from '@aws-sdk/client-iam'
-import { TEAM_TAGS, type TeamTaskKind } from '../../contracts/team-resources.ts'
-import { NotPossible, type Owner, type TeamRoles } from '../../domain/teams/ports.ts'
+import { TEAM_MOUNTS, TEAM_TAGS, type TeamTaskKind } from '../../contracts/team-resources.ts'
+import { NotPossible, type Owner, type PerAccessPoint, type TeamRoles } from '../../domain/teams/ports.ts'
 import { AWS_CLIENT_DEFAULTS } from '../aws-client-defaults.ts'
 import { asServiceError, isRefusal } from '../service-errors.ts'
 import { teamResourceName, teamTags } from '../team-names.ts'
@@ -27,7 +27,7 @@ export interface TeamRoleSettings {
 
 const POLICY = 'mount-own-access-point'
 
-/** Roles of teams' tasks: each may mount one access point, and nothing else. */
+/** Roles of teams' tasks: each may mount its kind's access points, and nothing else. */
 export function createTeamRoles(settings: TeamRoleSettings): TeamRoles {
   const client = new IAMClient(AWS_CLIENT_DEFAULTS)
   const { STAGE, FILE_SYSTEM_ARN, TEAM_ROLE_PATH, TEAM_NAME_PREFIX, TEAM_ROLE_BOUNDARY } = settings
@@ -68,15 +68,17 @@ export function createTeamRoles(settings: TeamRoleSettings): TeamRoles {
   }
 
   return {
-    create: (kind, owner, accessPointArn) =>
+    create: (kind, owner, accessPointArns) =>
       told(async () => {
-        const role = await createOrFind(kind, owner, accessPointArn)
+        const own = accessPointArns[kind]
+        if (own === undefined) throw new Error(`no access point of ${kind} for its role`)
+        const role = await createOrFind(kind, owner, own)
         if (!role?.Arn) throw new Error('IAM has made the role and does not show it yet')
         await client.send(
           new PutRolePolicyCommand({
             RoleName: nameOf(kind, owner),
             PolicyName: POLICY,
-            PolicyDocument: JSON.stringify(mayMount(kind, FILE_SYSTEM_ARN, accessPointArn)),
+            PolicyDocument: JSON.stringify(mayMount(kind, FILE_SYSTEM_ARN, accessPointArns)),
           }),
         )
         return { arn: role.Arn }
@@ -118,23 +120,19 @@ function trust(fileSystemArn: string) {
   }
 }
 
-/** A preview runs the team's code and reads its files: EFS itself keeps it from writing them. */
-const MOUNTS: Readonly<Record<TeamTaskKind, readonly string[]>> = {
-  agent: ['elasticfilesystem:ClientMount', 'elasticfilesystem:ClientWrite'],
-  sync: ['elasticfilesystem:ClientMount', 'elasticfilesystem:ClientWrite'],
-  preview: ['elasticfilesystem:ClientMount'],
-}
-
-const mayMount = (kind: TeamTaskKind, fileSystemArn: string, accessPointArn: string) => ({
+/** EFS evaluates it at each mount, with the access point that is mounted through; without ClientWrite the mount is read-only. */
+const mayMount = (kind: TeamTaskKind, fileSystemArn: string, accessPointArns: PerAccessPoint) => ({
   Version: '2012-10-17',
-  Statement: [
-    {
+  Statement: TEAM_MOUNTS[kind].map(({ accessPoint, isWritable }) => {
+    const arn = accessPointArns[accessPoint]
+    if (arn === undefined) throw new Error(`no access point ${accessPoint} for the role of ${kind}`)
+    return {
       Effect: 'Allow',
-      Action: MOUNTS[kind],
+      Action: ['elasticfilesystem:ClientMount', ...(isWritable ? ['elasticfilesystem:ClientWrite'] : [])],
       Resource: fileSystemArn,
-      Condition: { StringEquals: { 'elasticfilesystem:AccessPointArn': accessPointArn } },
-    },
-  ],
+      Condition: { StringEquals: { 'elasticfilesystem:AccessPointArn': arn } },
+    }
+  }),
 })
 
 async function ifThere(call: () => Promise<unknown>): Promise<void> {

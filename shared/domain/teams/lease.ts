@@ -51,8 +51,11 @@ export async function takeLease(
 
   const isHeld = ({ incarnation, leases }: TeamEnvironment) =>
     incarnation === owner.incarnation && kinds.every((kind) => leases[kind]?.holder === holder)
+  let left = taken
   return {
-    team: taken,
+    get team() {
+      return left
+    },
     async remember(change) {
       let isWritten = false
       const team = await teams.change(owner.teamId, (current) => {
@@ -60,6 +63,7 @@ export async function takeLease(
         return isWritten ? change(current) : undefined
       })
       if (!team || !isWritten) throw new LeaseLost('another worker has taken over')
+      left = team
       return team
     },
     async release() {

@@ -1,4 +1,4 @@
-import type { TeamTaskKind } from '../../contracts/team-resources.ts'
+import type { TeamAccessPoint, TeamTaskKind } from '../../contracts/team-resources.ts'
 import type { TeamEnvironment } from './schema.ts'
 
 /** Items of teams' environments. Reads are strongly consistent; a write that lost a race is decided again. */
@@ -34,9 +34,12 @@ export class NotPossible extends Error {
 /** Of which team and incarnation something is. */
 export type Owner = Pick<TeamEnvironment, 'teamId' | 'incarnation'>
 
+/** Ids or ARNs of a team's access points, of as many as are needed. */
+export type PerAccessPoint = Readonly<Partial<Record<TeamAccessPoint, string>>>
+
 /** EFS. Every call may be repeated; a repeat answers what the first has made. @throws NotPossible */
 export interface AccessPoints {
-  create(kind: TeamTaskKind, owner: Owner): Promise<{ id: string; arn: string; available: boolean }>
+  create(accessPoint: TeamAccessPoint, owner: Owner): Promise<{ id: string; arn: string; available: boolean }>
   /** False: it is still being made. @throws NotPossible when it is gone or broken. */
   isAvailable(id: string): Promise<boolean>
   /** One that is gone already is no error. */
@@ -45,8 +48,11 @@ export interface AccessPoints {
 
 /** IAM. Every call may be repeated. @throws NotPossible */
 export interface TeamRoles {
-  /** The role that may mount this access point and nothing else, with its policy. One of another incarnation is not taken over. */
-  create(kind: TeamTaskKind, owner: Owner, accessPointArn: string): Promise<{ arn: string }>
+  /**
+   * The role that may mount the kind's access points (TEAM_MOUNTS; given by their ARNs) and nothing else, with its policy. One that is
+   * there gets the policy anew; one of another incarnation is not taken over.
+   */
+  create(kind: TeamTaskKind, owner: Owner, accessPointArns: PerAccessPoint): Promise<{ arn: string }>
   /** With its policy. One that is gone already, or another incarnation's, is left. */
   delete(kind: TeamTaskKind, owner: Owner): Promise<void>
 }
@@ -57,11 +63,11 @@ export interface TaskDefinitions {
   baseOf(kind: TeamTaskKind): string
   /** Name of the container in it. */
   containerOf(kind: TeamTaskKind): string
-  /** Copies the base with the team's access point and role into a new revision of the team's family. */
+  /** Copies the base with the team's access points and role into a new revision of the team's family. */
   register(
     kind: TeamTaskKind,
     owner: Owner,
-    made: { readonly accessPointId: string; readonly roleArn: string },
+    made: { readonly accessPointIds: PerAccessPoint; readonly roleArn: string },
   ): Promise<{ arn: string; base: string }>
   /** Deregisters all revisions of the team's family but this one. */
   deregisterOthers(kind: TeamTaskKind, owner: Pick<Owner, 'teamId'>, keep?: string): Promise<void>

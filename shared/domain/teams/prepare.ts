@@ -1,10 +1,10 @@
-/** What a task of a team runs from: its access point, role and task definition, made when first needed and remembered. */
-import type { TeamTaskKind } from '../../contracts/team-resources.ts'
+/** What a task of a team runs from: its access points, role and task definition, made when first needed and remembered. */
+import { TEAM_MOUNTS, type TeamAccessPoint, type TeamTaskKind } from '../../contracts/team-resources.ts'
 import type { EnvironmentStore } from '../environments/ports.ts'
 import type { Environment } from '../environments/schema.ts'
 import type { Prepared } from '../environments/tasks.ts'
 import { type Lease, type LeaseDeps, LeaseLost, takeLease } from './lease.ts'
-import { type AccessPoints, NotPossible, type TaskDefinitions, type TeamRoles } from './ports.ts'
+import { type AccessPoints, NotPossible, type PerAccessPoint, type TaskDefinitions, type TeamRoles } from './ports.ts'
 import type { TeamEnvironment } from './schema.ts'
 import { syncIdOf } from './sync-record.ts'
 
@@ -15,6 +15,8 @@ export interface PrepareDeps extends LeaseDeps {
   readonly definitions: TaskDefinitions
   readonly warn: (message: string, fields: Record<string, unknown>) => void
 }
+
+type MadeAccessPoint = NonNullable<TeamEnvironment['accessPoints'][TeamAccessPoint]>
 
 const later = (reason: string): Prepared => ({ outcome: 'later', reason })
 const refused = (reason: string): Prepared => ({ outcome: 'refused', reason })
@@ -42,7 +44,17 @@ const mayStart = (record: Environment, team: TeamEnvironment): boolean =>
   team.status === 'active' || record.id === syncIdOf(team, 'erase')
 
 const isReady = (team: TeamEnvironment, kind: TeamTaskKind, { definitions }: PrepareDeps): boolean =>
-  team.definitions[kind]?.base === definitions.baseOf(kind)
+  team.definitions[kind]?.base === definitions.baseOf(kind) && mountsAll(team.roles[kind], kind)
+
+/** False: made by an earlier version, when tasks of the kind mounted something else. */
+const mountsAll = (role: TeamEnvironment['roles'][TeamTaskKind], kind: TeamTaskKind): boolean =>
+  role !== undefined && sameNames(role.mounts ?? [kind], accessPointsOf(kind))
+
+const accessPointsOf = (kind: TeamTaskKind): TeamAccessPoint[] =>
+  TEAM_MOUNTS[kind].map(({ accessPoint }) => accessPoint)
+
+const sameNames = (one: readonly string[], other: readonly string[]): boolean =>
+  one.length === other.length && one.every((name) => other.includes(name))
 
 /** The item with everything of this kind in it, or why it is not there yet. */
 async function make(team: TeamEnvironment, kind: TeamTaskKind, deps: PrepareDeps): Promise<TeamEnvironment | Prepared> {
@@ -70,33 +82,31 @@ async function makeUnderLease(
   kind: TeamTaskKind,
   deps: PrepareDeps,
 ): Promise<TeamEnvironment | Prepared> {
+  const mounts = accessPointsOf(kind)
+  for (const name of mounts) await makeAccessPoint(lease, name, deps)
+  const made: Partial<Record<TeamAccessPoint, MadeAccessPoint>> = {}
+  for (const name of mounts) {
+    const accessPoint = await availableAccessPoint(lease, name, deps)
+    if (!accessPoint) return later("EFS is making the team's access point")
+    made[name] = accessPoint
+  }
   let { team } = lease
-  let accessPoint = team.accessPoints[kind]
-  if (!accessPoint) {
-    // From here on there may be files that somebody has to erase one day.
-    await deps.teams.setHasFiles(team.teamId, true)
-    const created = await deps.accessPoints.create(kind, team)
-    accessPoint = created
-    team = await lease.remember((current) => ({
-      ...current,
-      accessPoints: { ...current.accessPoints, [kind]: created },
-    }))
-  }
-  const { id, arn } = accessPoint
-  if (!accessPoint.available) {
-    if (!(await deps.accessPoints.isAvailable(id))) return later("EFS is making the team's access point")
-    team = await lease.remember((current) => ({
-      ...current,
-      accessPoints: { ...current.accessPoints, [kind]: { id, arn, available: true } },
-    }))
-  }
   let role = team.roles[kind]
-  if (!role) {
-    const created = await deps.roles.create(kind, team, arn)
+  // An earlier version's gets its policy anew; tasks that run with it keep what they have mounted.
+  if (!role || !mountsAll(role, kind)) {
+    const { arn } = await deps.roles.create(
+      kind,
+      team,
+      each(made, (point) => point.arn),
+    )
+    const created = { arn, mounts }
     role = created
     team = await lease.remember((current) => ({ ...current, roles: { ...current.roles, [kind]: created } }))
   }
-  const definition = await deps.definitions.register(kind, team, { accessPointId: id, roleArn: role.arn })
+  const definition = await deps.definitions.register(kind, team, {
+    accessPointIds: each(made, (point) => point.id),
+    roleArn: role.arn,
+  })
   team = await lease.remember((current) => ({
     ...current,
     definitions: { ...current.definitions, [kind]: definition },
@@ -109,6 +119,38 @@ async function makeUnderLease(
   }
   return team
 }
+
+/** Sees to it that the item names the access point, made now if it was not before. */
+async function makeAccessPoint(lease: Lease, name: TeamAccessPoint, deps: PrepareDeps): Promise<void> {
+  const { team } = lease
+  if (team.accessPoints[name]) return
+  // From here on there may be files that somebody has to erase one day.
+  await deps.teams.setHasFiles(team.teamId, true)
+  await remember(lease, name, await deps.accessPoints.create(name, team))
+}
+
+/** Undefined: EFS is still making it. */
+async function availableAccessPoint(
+  lease: Lease,
+  name: TeamAccessPoint,
+  deps: PrepareDeps,
+): Promise<MadeAccessPoint | undefined> {
+  const known = lease.team.accessPoints[name]
+  if (!known) throw new Error(`the item of team ${lease.team.teamId} does not name its access point ${name}`)
+  if (known.available) return known
+  if (!(await deps.accessPoints.isAvailable(known.id))) return undefined
+  return remember(lease, name, { ...known, available: true })
+}
+
+async function remember(lease: Lease, name: TeamAccessPoint, made: MadeAccessPoint): Promise<MadeAccessPoint> {
+  await lease.remember((current) => ({ ...current, accessPoints: { ...current.accessPoints, [name]: made } }))
+  return made
+}
+
+const each = (
+  made: Partial<Record<TeamAccessPoint, MadeAccessPoint>>,
+  of: (point: MadeAccessPoint) => string,
+): PerAccessPoint => Object.fromEntries(Object.entries(made).map(([name, point]) => [name, of(point)]))
 
 /**
  * The first to mount must be workspace sync: mounting makes the access point's root with the owner that it names, and what EFS

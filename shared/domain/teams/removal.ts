@@ -1,5 +1,5 @@
 /** Taking a team's environment down, one step after the other; each may be repeated, at any time and by anybody. */
-import { TEAM_TASK_KINDS } from '../../contracts/team-resources.ts'
+import { TEAM_MOUNTS, TEAM_TASK_KINDS } from '../../contracts/team-resources.ts'
 import type { Work } from '../../contracts/work.ts'
 import { orderWork, sendEvent, type WorkSender } from '../environments/operations.ts'
 import type { EnvironmentStore } from '../environments/ports.ts'
@@ -198,8 +198,10 @@ async function removeResources(team: Removing, deps: RemovalDeps): Promise<boole
       await deps.definitions.deregisterOthers(kind, team)
       await deps.roles.delete(kind, team)
       // One whose creation was never answered is found by its token: creating it again answers it.
-      const { id } = accessPoints[kind] ?? (await deps.accessPoints.create(kind, team))
-      await deps.accessPoints.delete(id)
+      for (const { accessPoint } of TEAM_MOUNTS[kind]) {
+        const { id } = accessPoints[accessPoint] ?? (await deps.accessPoints.create(accessPoint, team))
+        await deps.accessPoints.delete(id)
+      }
     }
     return true
   } finally {

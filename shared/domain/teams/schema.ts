@@ -1,11 +1,12 @@
 /** A team's environment: what was made for it once, so that its containers can run. Its containers are records of their own. */
 import * as z from 'zod'
-import { TEAM_TASK_KINDS } from '../../contracts/team-resources.ts'
+import { TEAM_ACCESS_POINTS, TEAM_TASK_KINDS } from '../../contracts/team-resources.ts'
 import { MemberSchema } from '../environments/schema.ts'
 
 const instant = z.iso.datetime()
 const perKind = <S extends z.ZodType>(schema: S) =>
   z.object({ agent: schema.optional(), sync: schema.optional(), preview: schema.optional() })
+const AccessPointSchema = z.object({ id: z.string(), arn: z.string(), available: z.boolean() })
 
 export const TeamEnvironmentSchema = z.object({
   teamId: z.string().min(1),
@@ -23,9 +24,10 @@ export const TeamEnvironmentSchema = z.object({
 
   /** Kinds of tasks for which something was begun to be made: what has no answer yet may exist all the same. */
   begun: z.array(z.enum(TEAM_TASK_KINDS)),
-  /** By the kind of task that mounts it: `agent` and `preview` the shared files, `sync` all of the team's. */
-  accessPoints: perKind(z.object({ id: z.string(), arn: z.string(), available: z.boolean() })),
-  roles: perKind(z.object({ arn: z.string() })),
+  /** `agent` and `preview` see the shared files, `sync` all of the team's, `cache` what previews keep. */
+  accessPoints: perKind(AccessPointSchema).extend({ cache: AccessPointSchema.optional() }),
+  /** `mounts`: what the role's policy names. Absent: the kind's own access point only, as before there was a cache. */
+  roles: perKind(z.object({ arn: z.string(), mounts: z.array(z.enum(TEAM_ACCESS_POINTS)).optional() })),
   /** The family's newest revision, and the base definition from which it was made. */
   definitions: perKind(z.object({ arn: z.string(), base: z.string() })),
   /** Who is making or removing something of the above, for each kind, until when (ms since the epoch). */

@@ -239,7 +239,47 @@ describe('stopping and restarting', () => {
     expect(await world.teams.get(world.teamId)).toBeUndefined()
     expect(await world.environments.get(record)).toBeUndefined()
     expect(await directory(record)).toBeUndefined()
-    expect([...world.aws.revisions.keys()]).toEqual([])
+    expect(world.aws.of(world.teamId)).toEqual([])
+  })
+
+  it('mounts the team’s files and, through an access point of its own, the cache of the team’s previews', async () => {
+    const { aws, teams, teamId } = await running()
+    const team = await teams.get(teamId)
+    const { preview: files, cache } = team?.accessPoints ?? {}
+    expect(cache?.id).not.toBe(files?.id)
+    expect(aws.revisions.get(team?.definitions.preview?.arn ?? '')).toMatchObject({
+      accessPointIds: { preview: files?.id, cache: cache?.id },
+    })
+    expect(aws.rolesMade.get(`preview-${teamId}`)).toMatchObject({
+      accessPointArns: { preview: files?.arn, cache: cache?.arn },
+    })
+  })
+
+  it('of a team from before there was a cache gets one at its next start, with the role and access point it has', async () => {
+    const world = await running()
+    const { aws, teams, teamId } = world
+    const before = await teams.get(teamId)
+    await aws.accessPoints.delete(before?.accessPoints.cache?.id ?? '')
+    await teams.change(teamId, ({ accessPoints: { cache: _, ...accessPoints }, roles, ...team }) => ({
+      ...team,
+      accessPoints,
+      roles: { ...roles, ...(roles.preview ? { preview: { arn: roles.preview.arn } } : {}) },
+    }))
+    await restartPreview(asked(world), world.deps)
+    await world.settle()
+    expect(await present(world)).toMatchObject({ status: 'running', generation: 2 })
+    const after = await teams.get(teamId)
+    expect(after?.accessPoints.preview).toEqual(before?.accessPoints.preview)
+    expect(after?.roles.preview?.arn).toBe(before?.roles.preview?.arn)
+    expect(after?.accessPoints.cache).toMatchObject({ available: true })
+    expect(aws.rolesMade.get(`preview-${teamId}`)?.accessPointArns.cache).toBe(after?.accessPoints.cache?.arn)
+    expect(after?.definitions.preview?.arn).not.toBe(before?.definitions.preview?.arn)
+    expect(aws.revisions.get(after?.definitions.preview?.arn ?? '')?.accessPointIds.cache).toBe(
+      after?.accessPoints.cache?.id,
+    )
+    await restartPreview(asked(world), world.deps)
+    await world.settle()
+    expect((await teams.get(teamId))?.definitions).toEqual(after?.definitions)
   })
 })
 

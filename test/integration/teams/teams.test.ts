@@ -65,7 +65,7 @@ describe('what tasks run from', () => {
     ])
     // Each kind mounts its own.
     expect(aws.revisions.get(team?.definitions.agent?.arn ?? '')).toMatchObject({
-      accessPointId: team?.accessPoints.agent?.id,
+      accessPointIds: { agent: team?.accessPoints.agent?.id },
       roleArn: team?.roles.agent?.arn,
     })
     expect(team?.accessPoints.agent?.id).not.toBe(team?.accessPoints.sync?.id)

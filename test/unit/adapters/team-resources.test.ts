@@ -75,6 +75,8 @@ describe('access points', () => {
   it.each([
     ['agent', '/teams/team-1/shared'],
     ['sync', '/teams/team-1'],
+    ['preview', '/teams/team-1/shared'],
+    ['cache', '/teams/team-1/cache'],
   ] as const)('of %s see %s as the containers’ user, under a token of the incarnation', async (kind, path) => {
     efs.on(CreateAccessPointCommand).resolves(made)
     expect(await accessPoints.create(kind, owner)).toEqual({ id: 'fsap-1', arn: ACCESS_POINT, available: false })
@@ -149,7 +151,7 @@ describe('roles', () => {
 
   it('may mount one access point, under the path, the boundary and the names that CDK pins', async () => {
     iam.on(CreateRoleCommand).resolves({ Role })
-    expect(await roles.create('agent', owner, ACCESS_POINT)).toEqual({ arn: 'arn:role' })
+    expect(await roles.create('agent', owner, { agent: ACCESS_POINT })).toEqual({ arn: 'arn:role' })
     const input = iam.commandCalls(CreateRoleCommand)[0]?.args[0].input
     expect(input).toMatchObject({ Path: '/covibes/dev/teams/', PermissionsBoundary: settings.TEAM_ROLE_BOUNDARY })
     expect(input?.RoleName).toMatch(/^covibes-dev-agent-[0-9a-f]{24}$/)
@@ -176,17 +178,31 @@ describe('roles', () => {
     ])
   })
 
-  it('of previews may mount, not write', async () => {
+  it('of previews may mount the files without writing, and write the cache, each through its own access point', async () => {
     iam.on(CreateRoleCommand).resolves({ Role })
-    await roles.create('preview', owner, ACCESS_POINT)
+    await roles.create('preview', owner, { preview: ACCESS_POINT, cache: `${ACCESS_POINT}c` })
     const policy = iam.commandCalls(PutRolePolicyCommand)[0]?.args[0].input.PolicyDocument
-    expect(JSON.parse(policy ?? '').Statement[0].Action).toEqual(['elasticfilesystem:ClientMount'])
+    const through = (arn: string) => ({ StringEquals: { 'elasticfilesystem:AccessPointArn': arn } })
+    expect(JSON.parse(policy ?? '').Statement).toEqual([
+      {
+        Effect: 'Allow',
+        Action: ['elasticfilesystem:ClientMount'],
+        Resource: settings.FILE_SYSTEM_ARN,
+        Condition: through(ACCESS_POINT),
+      },
+      {
+        Effect: 'Allow',
+        Action: ['elasticfilesystem:ClientMount', 'elasticfilesystem:ClientWrite'],
+        Resource: settings.FILE_SYSTEM_ARN,
+        Condition: through(`${ACCESS_POINT}c`),
+      },
+    ])
   })
 
   it('have names that differ by team and fit, however long the team’s id is', async () => {
     iam.on(CreateRoleCommand).resolves({ Role })
     for (const teamId of ['a'.repeat(64), `${'a'.repeat(63)}b`])
-      await roles.create('agent', { ...owner, teamId }, ACCESS_POINT)
+      await roles.create('agent', { ...owner, teamId }, { agent: ACCESS_POINT })
     const names = iam.commandCalls(CreateRoleCommand).map(({ args }) => args[0].input.RoleName ?? '')
     expect(new Set(names).size).toBe(2)
     for (const name of names) expect(name.length).toBeLessThanOrEqual(64)
@@ -195,25 +211,25 @@ describe('roles', () => {
   it('that are there are taken if they are this incarnation’s, and their policy is put again', async () => {
     iam.on(CreateRoleCommand).rejects(new EntityAlreadyExistsException(refusal({})))
     iam.on(GetRoleCommand).resolves({ Role })
-    expect(await roles.create('agent', owner, ACCESS_POINT)).toEqual({ arn: 'arn:role' })
+    expect(await roles.create('agent', owner, { agent: ACCESS_POINT })).toEqual({ arn: 'arn:role' })
     expect(iam.commandCalls(PutRolePolicyCommand)).toHaveLength(1)
     const other = { ...owner, incarnation: '0198c0de-0000-7000-8000-000000000002' }
-    await expect(roles.create('agent', other, ACCESS_POINT)).rejects.toThrow(NotPossible)
-    await expect(roles.create('agent', owner, `${ACCESS_POINT}2`)).rejects.toThrow(NotPossible)
+    await expect(roles.create('agent', other, { agent: ACCESS_POINT })).rejects.toThrow(NotPossible)
+    await expect(roles.create('agent', owner, { agent: `${ACCESS_POINT}2` })).rejects.toThrow(NotPossible)
     expect(iam.commandCalls(PutRolePolicyCommand)).toHaveLength(1)
   })
 
   it('that IAM does not show everywhere yet are worth a repeat', async () => {
     iam.on(CreateRoleCommand).resolves({ Role })
     iam.on(PutRolePolicyCommand).rejects(new NoSuchEntityException(refusal({})))
-    await expect(roles.create('agent', owner, ACCESS_POINT)).rejects.toThrow(NoSuchEntityException)
+    await expect(roles.create('agent', owner, { agent: ACCESS_POINT })).rejects.toThrow(NoSuchEntityException)
   })
 
   it('over the account’s quota are a no for good; a throttle is not', async () => {
     iam.on(CreateRoleCommand).rejects(new LimitExceededException(refusal({ message: 'RolesPerAccount: 1000' })))
-    await expect(roles.create('agent', owner, ACCESS_POINT)).rejects.toThrow(/IAM: .*RolesPerAccount: 1000/)
+    await expect(roles.create('agent', owner, { agent: ACCESS_POINT })).rejects.toThrow(/IAM: .*RolesPerAccount: 1000/)
     iam.on(CreateRoleCommand).rejects(throttle)
-    await expect(roles.create('agent', owner, ACCESS_POINT)).rejects.not.toThrow(NotPossible)
+    await expect(roles.create('agent', owner, { agent: ACCESS_POINT })).rejects.not.toThrow(NotPossible)
   })
 
   it('go with their policy, also when a repeat finds them gone; another incarnation’s stays', async () => {
@@ -252,7 +268,10 @@ describe('task definitions', () => {
   it('are the base with the team’s access point and role, and nothing that only ECS may say', async () => {
     ecs.on(DescribeTaskDefinitionCommand).resolves({ taskDefinition: base })
     ecs.on(RegisterTaskDefinitionCommand).resolves({ taskDefinition: { taskDefinitionArn: 'arn:team:1' } })
-    const registered = await definitions.register('agent', owner, { accessPointId: 'fsap-1', roleArn: 'arn:role' })
+    const registered = await definitions.register('agent', owner, {
+      accessPointIds: { agent: 'fsap-1' },
+      roleArn: 'arn:role',
+    })
     expect(registered).toEqual({ arn: 'arn:team:1', base: 'arn:agent:7' })
     expect(ecs.commandCalls(DescribeTaskDefinitionCommand)[0]?.args[0].input.taskDefinition).toBe('arn:agent:7')
     const input = ecs.commandCalls(RegisterTaskDefinitionCommand)[0]?.args[0].input
@@ -288,14 +307,36 @@ describe('task definitions', () => {
   ])('"%s" is a no for good: %s', async (message, isFinal) => {
     ecs.on(DescribeTaskDefinitionCommand).resolves({ taskDefinition: base })
     ecs.on(RegisterTaskDefinitionCommand).rejects(new ClientException(refusal({ message })))
-    const made = { accessPointId: 'fsap-1', roleArn: 'arn:role' }
+    const made = { accessPointIds: { agent: 'fsap-1' }, roleArn: 'arn:role' }
     const thrown = await definitions.register('agent', owner, made).catch((caught: unknown) => caught)
     expect(thrown instanceof NotPossible).toBe(isFinal)
   })
 
+  it('of previews have two: the files and the cache', async () => {
+    const volumes = [{ name: 'workspace' }, { name: 'mirror' }, { name: 'cache' }]
+    ecs.on(DescribeTaskDefinitionCommand).resolves({ taskDefinition: { ...base, volumes } })
+    ecs.on(RegisterTaskDefinitionCommand).resolves({ taskDefinition: { taskDefinitionArn: 'arn:team:1' } })
+    const made = { accessPointIds: { preview: 'fsap-1', cache: 'fsap-2' }, roleArn: 'arn:role' }
+    await definitions.register('preview', owner, made)
+    const input = ecs.commandCalls(RegisterTaskDefinitionCommand)[0]?.args[0].input
+    const through = input?.volumes?.map(({ name, efsVolumeConfiguration: efs }) => [
+      name,
+      efs?.authorizationConfig?.accessPointId,
+      efs?.authorizationConfig?.iam,
+      efs?.transitEncryption,
+    ])
+    expect(through).toEqual([
+      ['workspace', 'fsap-1', 'ENABLED', 'ENABLED'],
+      ['mirror', undefined, undefined, undefined],
+      ['cache', 'fsap-2', 'ENABLED', 'ENABLED'],
+    ])
+    ecs.on(DescribeTaskDefinitionCommand).resolves({ taskDefinition: { ...base, volumes: volumes.slice(0, 2) } })
+    await expect(definitions.register('preview', owner, made)).rejects.toThrow(/no volume cache/)
+  })
+
   it('never mount the stage’s own volume: a base without a workspace is refused', async () => {
     ecs.on(DescribeTaskDefinitionCommand).resolves({ taskDefinition: { ...base, volumes: [] } })
-    const made = { accessPointId: 'fsap-1', roleArn: 'arn:role' }
+    const made = { accessPointIds: { agent: 'fsap-1' }, roleArn: 'arn:role' }
     await expect(definitions.register('agent', owner, made)).rejects.toThrow(NotPossible)
   })
 

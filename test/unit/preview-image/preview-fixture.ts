@@ -110,6 +110,7 @@ export async function startPreview(
   const workspace = path.join(root, 'shared', 'workspace')
   await mkdir(path.join(root, 'shared'), { recursive: true })
   await mkdir(path.join(root, 'home'))
+  await mkdir(path.join(root, 'cache'))
   if (options.from !== undefined) await cp(options.from, workspace, { recursive: true })
   else if (tree) {
     await mkdir(workspace)

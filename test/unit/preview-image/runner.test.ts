@@ -115,6 +115,10 @@ test('a package.json that is being written stops nothing; a covibes.json that is
   await preview.plane.until(() => preview.plane.text.includes('package.json cannot be read'))
   expect(preview.plane.text).toContain('what runs, goes on')
   expect(await (await fetch(preview.url)).text()).toBe(pid)
+  await writeTree(preview.workspace, { 'package.json': project({ dev: 'node a.js' }, { description: 'written' }) })
+  await preview.phase('ready')
+  expect(await untilServed(preview.url, (body) => /^\d+$/.test(body))).not.toBe(pid)
+  expect(preview.plane.previews.map(({ phase }) => phase)).not.toContain('failed')
 
   const wrong = await startPreview({ ...covibes({ comand: 'x' }) })
   expect((await wrong.phase('failed')).reason).toMatch(/^covibes\.json: comand: unknown/)

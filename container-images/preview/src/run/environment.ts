@@ -13,11 +13,11 @@ export type Places = {
   readonly scratch: string
   /** What was installed last. */
   readonly installed: string
-  /** Package managers' caches. */
+  /** Package managers' caches; beside `tree`, so that pnpm can link from them. */
   readonly cache: string
 }
 
-export function placesOf(disk: string, cache: string): Places {
+export function placesOf(disk: string): Places {
   return {
     tree: path.join(disk, 'tree'),
     staging: path.join(disk, 'staging'),
@@ -25,7 +25,7 @@ export function placesOf(disk: string, cache: string): Places {
     tools: path.join(disk, 'tools'),
     scratch: path.join(disk, 'scratch'),
     installed: path.join(disk, 'installed.json'),
-    cache,
+    cache: path.join(disk, 'cache'),
   }
 }
 
@@ -58,6 +58,9 @@ export function childEnvironment(project: Project, { places, home, path: base, m
     npm_config_audit: 'false',
     npm_config_progress: 'false',
     YARN_CACHE_FOLDER: cache('yarn'),
+    // Yarn 4 does not look at its cache folder and has one in this (yarnpkg/berry#6302); Yarn 2 and 3 would keep all of it there again.
+    YARN_GLOBAL_FOLDER: cache('yarn-global'),
+    YARN_ENABLE_MIRROR: '0',
     // Without it Yarn's own loader stands between Node and the packages, and commands outside `yarn run` find none.
     YARN_NODE_LINKER: 'node-modules',
     YARN_ENABLE_TELEMETRY: '0',

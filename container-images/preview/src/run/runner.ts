@@ -1,6 +1,7 @@
 import { setTimeout as delay } from 'node:timers/promises'
 import type { PreviewReport } from '../../../../shared/contracts/preview-link.ts'
 import type { Pass } from '../mirror/mirror.ts'
+import type { PackageCache } from '../packages/package-cache.ts'
 import { detectProject } from '../project/detect.ts'
 import { directoryFiles } from '../project/directory-files.ts'
 import { type Project, ProjectError } from '../project/types.ts'
@@ -22,6 +23,7 @@ export type RunnerOptions = {
   readonly source: string
   readonly surroundings: Surroundings
   readonly timings: RunTimings
+  readonly packages: PackageCache
   readonly report: (status: RunStatus) => void
   /** What the project's processes write. */
   readonly output: (bytes: Buffer) => void
@@ -87,8 +89,11 @@ export class Runner {
   #changed(paths: readonly string[]): void {
     const next = this.#look()
     if (next instanceof ProjectError) {
-      // A server that runs is worth more than a manifest that is being written.
-      if (!this.#stuck) this.#options.say(`${next.message}; what runs, goes on`)
+      // A server that runs is worth more than a manifest that is being written, which it could not be started with again.
+      if (!this.#stuck) {
+        this.#options.say(`${next.message}; what runs, goes on`)
+        return
+      }
     } else if (next.key !== this.#plan?.key) {
       this.#again('what is to be run has changed')
       return
@@ -156,9 +161,11 @@ export class Runner {
 
   /** False when it failed and something has changed since. */
   async #install({ project, installKey: key }: Plan, signal: AbortSignal): Promise<boolean> {
-    const { surroundings, timings, output } = this.#options
+    const { surroundings, timings, packages, output } = this.#options
     if (key === undefined || (await isInstalled(key, project, surroundings))) return true
     this.#report('installing', { reason: project.reason })
+    await Promise.race([packages.installing(), aborted(signal)])
+    if (signal.aborted) return false
     const outcome = await install(key, {
       project,
       files: this.#files,
@@ -169,7 +176,10 @@ export class Runner {
       limitMs: timings.installMs,
       graceMs: timings.graceMs,
     })
-    if (outcome.installed) return true
+    if (outcome.installed) {
+      packages.installed()
+      return true
+    }
     if (!signal.aborted) await this.#fail(outcome.reason, signal)
     return false
   }
@@ -245,6 +255,7 @@ export class Runner {
     { reason, lines = false }: { readonly reason: string; readonly lines?: boolean },
   ): void {
     const project = this.#plan?.project
+    if (phase === 'ready' || phase === 'failed') this.#options.packages.settled()
     this.#options.report({
       phase,
       reason,
