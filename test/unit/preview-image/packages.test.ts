@@ -3,6 +3,7 @@ import { execFileSync } from 'node:child_process'
 import { existsSync } from 'node:fs'
 import { lstat, mkdir, readdir, readFile, symlink, utimes, watch, writeFile } from 'node:fs/promises'
 import path from 'node:path'
+import { gunzipSync, gzipSync } from 'node:zlib'
 import { afterEach, describe, expect, test } from 'vitest'
 import {
   CACHE_LIMITS,
@@ -153,6 +154,17 @@ describe('what is kept', () => {
     expect(existsSync(path.join(third.working, 'npm/_logs'))).toBe(false)
     expect((await lstat(path.join(third.working, 'npm/_npx/link'))).isSymbolicLink()).toBe(true)
     expect((await lstat(path.join(third.working, 'npm/_npx/tool'))).mode & 0o777).toBe(0o755)
+  })
+
+  test('is used although tar leaves before the file’s last byte: it reads as far as the archive goes', async () => {
+    const kept = await makeDirectory()
+    await keeps(kept, { 'npm/a': 'one' })
+    const file = path.join(kept, KEPT_FILE)
+    await writeFile(file, gzipSync(Buffer.concat([gunzipSync(await readFile(file)), Buffer.alloc(4_000_000)])))
+    const next = await task(kept)
+    await next.cache.restore()
+    expect(next.said).toEqual([expect.stringMatching(HERE)])
+    expect(await content(next, 'npm/a')).toBe('one')
   })
 
   test('is not written again when an install has added nothing', async () => {

@@ -79,11 +79,20 @@ export async function unpack(
   const tar = startTar(['-x', '-f', '-', '-C', directory], signal)
   const read = counted(maxBytes)
   try {
-    await all(pipeline(handle.createReadStream(), createGunzip(), read.stream, tar.input, { signal }), tar)
+    const stream = pipeline(handle.createReadStream(), createGunzip(), read.stream, tar.input, { signal })
+    // tar reads no further than the archive's end, or than what it complains of: its exit code says which.
+    await all(stream.catch(unlessReaderLeft), tar)
   } catch (error) {
     throw isZlibError(error) ? new ArchiveUnusable(`it is no gzip file: ${error.message}`) : error
   }
   return read.bytes()
+}
+
+const isReaderLeft = (error: unknown): boolean =>
+  ['EPIPE', 'ERR_STREAM_PREMATURE_CLOSE'].includes(String((error as NodeJS.ErrnoException).code))
+
+function unlessReaderLeft(error: unknown): void {
+  if (!isReaderLeft(error)) throw error
 }
 
 const tooLarge = (limit: number) => new ArchiveUnusable(`it is larger than ${limit} bytes`)
@@ -125,14 +134,12 @@ function startTar(args: readonly string[], signal: AbortSignal): Tar {
 async function all(stream: Promise<void>, { child, ended }: Tar): Promise<void> {
   const guarded = stream.catch((error: unknown) => {
     // tar that ends early leaves a broken pipe behind: what it says is the reason.
-    if ((error as NodeJS.ErrnoException).code !== 'EPIPE') child.kill('SIGKILL')
+    if (!isReaderLeft(error)) child.kill('SIGKILL')
     throw error
   })
   const [streamed, tar] = await Promise.allSettled([guarded, ended])
-  const isSequel =
-    streamed.status === 'rejected' &&
-    ['EPIPE', 'ERR_STREAM_PREMATURE_CLOSE'].includes(String((streamed.reason as NodeJS.ErrnoException).code))
-  if (streamed.status === 'rejected' && !(isSequel && tar.status === 'rejected')) throw streamed.reason
+  const isSequel = streamed.status === 'rejected' && isReaderLeft(streamed.reason) && tar.status === 'rejected'
+  if (streamed.status === 'rejected' && !isSequel) throw streamed.reason
   if (tar.status === 'rejected') throw tar.reason
 }
 
