@@ -1,29 +1,21 @@
 /** What a preview has installed outlives its task: kept on the team's file system, written by previews alone, gone with the team. */
 import { existsSync, readdirSync } from 'node:fs'
 import { join } from 'node:path'
-import { afterAll, beforeAll, expect, it, vi } from 'vitest'
+import { afterAll, beforeAll, expect, it, onTestFinished, vi } from 'vitest'
 import { signature } from '../../ops/team.ts'
 import { PreviewLogsAnswerSchema } from '../../shared/contracts/preview-api.ts'
-import { type PackageRegistry, startRegistry } from '../support/package-registry.ts'
+import { startRegistry } from '../support/package-registry.ts'
 import { previewThat, readyPreview } from '../support/previews.ts'
 import { type Product, startProduct, type TestMember } from '../support/product.ts'
 import { Repository } from '../support/repository.ts'
 import { environmentOf, internalSecret, madeFor, SOON, teamDirectory, withWorkspace } from '../support/workspaces.ts'
 
-let registry: PackageRegistry
-let repository: Repository
 let product: Product
 
 beforeAll(async () => {
-  registry = await startRegistry('covibes-outlives', 'from the package')
-  repository = await Repository.start(registry.project)
   product = await startProduct()
 })
-afterAll(async () => {
-  await product?.close()
-  await repository?.close()
-  await registry?.close()
-})
+afterAll(() => product?.close())
 
 /** All that the preview has written, of its earlier generations as well. */
 async function logsOf(member: TestMember): Promise<string> {
@@ -32,6 +24,10 @@ async function logsOf(member: TestMember): Promise<string> {
 }
 
 it('is installed from what the task before it has kept, and goes when the team does', async () => {
+  const registry = await startRegistry('covibes-outlives', 'from the package')
+  onTestFinished(() => registry.close())
+  const repository = await Repository.start(registry.project)
+  onTestFinished(() => repository.close())
   const member = await product.member()
   await withWorkspace(member, repository.url)
   await readyPreview(member)
