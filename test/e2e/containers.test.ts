@@ -68,6 +68,10 @@ async function agentEdits(member: TestMember): Promise<void> {
 const shows = (visitor: PreviewVisitor, text: string) =>
   vi.waitFor(async () => expect((await visitor.get('/')).body).toContain(text), SOON)
 
+/** ECS tells of the end a while after the engine has removed the container. */
+const endsWithZero = ({ ended }: ContainerProduct, container: string) =>
+  vi.waitFor(() => expect(ended.findLast(({ name }) => name === container)).toMatchObject({ exitCode: 0 }), SOON)
+
 describeWithEngine('in a network of their own', () => {
   let product: ContainerProduct
   beforeAll(async () => {
@@ -143,7 +147,7 @@ describeWithEngine('in a network of their own', () => {
       expect((await preview(member)).status).toBe('stopped')
     }, SOON)
     await vi.waitFor(async () => expect(await product.containers('preview')).toEqual([]), SOON)
-    expect(product.ended.findLast(({ name }) => name === 'preview')).toMatchObject({ exitCode: 0 })
+    await endsWithZero(product, 'preview')
     // As the page does that the gateway shows meanwhile: it asks again and again.
     await shows(visitor, 'After the change')
 
@@ -151,7 +155,7 @@ describeWithEngine('in a network of their own', () => {
     await previewIs(member, 'stopped')
     expect(await member.call('DELETE', `/api/environments/${member.teamId}`)).toMatchObject({ status: 200 })
     await vi.waitFor(async () => expect(await product.remains()).toMatchObject([{ Driver: 'bridge' }]), SOON)
-    expect(product.ended.findLast(({ name }) => name === 'sync')).toMatchObject({ exitCode: 0 })
+    await endsWithZero(product, 'sync')
   })
 })
 
