@@ -7,19 +7,14 @@ import { expect } from 'vitest'
 import { createEnvironmentStore } from '../../shared/adapters/dynamodb/environment-store.ts'
 import { createLedgerStore } from '../../shared/adapters/dynamodb/ledger-store.ts'
 import type { Work } from '../../shared/contracts/work.ts'
-import {
-  observeTask,
-  sendEvent,
-  startEnvironment,
-  startOf,
-  stopEnvironment,
-} from '../../shared/domain/environments/operations.ts'
+import { sendEvent, startEnvironment, startOf, stopEnvironment } from '../../shared/domain/environments/operations.ts'
 import { reconcile, SETTLING_MS } from '../../shared/domain/environments/reconcile.ts'
 import { isFinal } from '../../shared/domain/environments/transitions.ts'
 import type { LedgerEntry } from '../../shared/domain/ledger/schema.ts'
 import { environment, NOW, spawnEntry } from '../support/environments.ts'
 import type { startTables } from '../support/local-tables.ts'
-import { RUN_FAULTS, SimulatedEcs } from '../support/simulated-ecs.ts'
+import { ECS_STEPS, playEcs } from '../support/random-lives.ts'
+import { SimulatedEcs } from '../support/simulated-ecs.ts'
 import { simulation } from '../support/simulation.ts'
 
 const agent = fc.nat({ max: 3 })
@@ -30,13 +25,7 @@ const step = fc.oneof(
   fc.record({ do: fc.constant('restart' as const), agent }),
   /** Takes a queue message: once, twice, or loses it. */
   fc.record({ do: fc.constant('work' as const), n: fc.nat(), times: fc.integer({ min: 0, max: 2 }) }),
-  fc.record({ do: fc.constant('advance' as const) }),
-  fc.record({ do: fc.constant('exit' as const), n: fc.nat({ max: 3 }), code: fc.constantFrom(0, 3, 137) }),
-  /** Delivers some event of the past, whichever and as often as it comes. */
-  fc.record({ do: fc.constant('event' as const), n: fc.nat() }),
-  fc.record({ do: fc.constant('run-fault' as const), fault: fc.constantFrom(...RUN_FAULTS) }),
-  fc.record({ do: fc.constant('stop-fault' as const) }),
-  fc.record({ do: fc.constant('forget' as const) }),
+  ...ECS_STEPS,
 )
 
 let worlds = 0
@@ -106,7 +95,7 @@ function createWorld(tables: Awaited<ReturnType<typeof startTables>>) {
 type World = ReturnType<typeof createWorld>
 
 async function play(world: World, action: typeof step extends fc.Arbitrary<infer S> ? S : never): Promise<void> {
-  const { ecs, queue } = world
+  const { queue } = world
   switch (action.do) {
     case 'spawn':
       return world.spawn()
@@ -122,23 +111,12 @@ async function play(world: World, action: typeof step extends fc.Arbitrary<infer
       return
     }
     case 'advance':
-      return ecs.advance()
     case 'exit':
-      return ecs.exit(action.n, action.code)
-    case 'event': {
-      const event = ecs.events[action.n % Math.max(ecs.events.length, 1)]
-      // A handler that fails is run again by EventBridge; here: another event step, or never.
-      if (event) await observeTask(event, world.deps).catch(() => undefined)
-      return
-    }
+    case 'event':
     case 'run-fault':
-      ecs.runFaults.push(action.fault)
-      return
     case 'stop-fault':
-      ecs.stopFails++
-      return
     case 'forget':
-      return ecs.forgetStopped()
+      return playEcs(world, action)
   }
 }
 

@@ -10,7 +10,6 @@ import { PREVIEW_IDLE_MS } from '../../shared/contracts/limits.ts'
 import type { PreviewBranch } from '../../shared/contracts/preview-link.ts'
 import { type PreviewDirectoryItem, PreviewDirectoryItemSchema, previewKeys } from '../../shared/contracts/previews.ts'
 import { recordPreviewReport } from '../../shared/domain/environments/links.ts'
-import { observeTask } from '../../shared/domain/environments/operations.ts'
 import type { PreviewEnvironment } from '../../shared/domain/environments/schema.ts'
 import { isFinal } from '../../shared/domain/environments/transitions.ts'
 import { directoryItemOf } from '../../shared/domain/previews/directory-item.ts'
@@ -18,8 +17,7 @@ import { createPreview, restartPreview, stopPreview } from '../../shared/domain/
 import { findPreview } from '../../shared/domain/previews/view.ts'
 import { deleteTeamEnvironment, restartTeam, stopTeam } from '../../shared/domain/teams/operations.ts'
 import { portLeases } from '../support/previews.ts'
-import { asked, heal, removesAgain, work } from '../support/random-lives.ts'
-import { RUN_FAULTS } from '../support/simulated-ecs.ts'
+import { asked, heal, playEcs, removesAgain, TEAM_STEPS, work } from '../support/random-lives.ts'
 import { simulation } from '../support/simulation.ts'
 import { type TeamWorld, teamWorld } from '../support/teams.ts'
 
@@ -40,32 +38,13 @@ const step = fc.oneof(
     arbitrary: fc.record({ do: fc.constant('report' as const), branch, phase: fc.constantFrom('ready', 'failed') }),
   },
   { weight: 1, arbitrary: fc.record({ do: fc.constantFrom('stop-team' as const, 'restart-team', 'take-down') }) },
-  {
-    weight: 8,
-    arbitrary: fc.record({
-      do: fc.constant('work' as const),
-      messages: fc.array(fc.record({ n: fc.nat(), times: fc.integer({ min: 0, max: 2 }) }), {
-        minLength: 1,
-        maxLength: 3,
-      }),
-    }),
-  },
-  { weight: 4, arbitrary: fc.record({ do: fc.constant('advance' as const) }) },
-  {
-    weight: 1,
-    arbitrary: fc.record({ do: fc.constant('exit' as const), n: fc.nat({ max: 3 }), code: fc.constantFrom(0, 3, 137) }),
-  },
-  /** One of ECS's events arrives, for the first time or again; those that never come up are lost. */
-  { weight: 5, arbitrary: fc.record({ do: fc.constant('event' as const), n: fc.nat() }) },
-  { weight: 1, arbitrary: fc.record({ do: fc.constant('run-fault' as const), fault: fc.constantFrom(...RUN_FAULTS) }) },
-  { weight: 1, arbitrary: fc.record({ do: fc.constant('stop-fault' as const) }) },
+  ...TEAM_STEPS,
   { weight: 3, arbitrary: fc.record({ do: fc.constant('minute' as const), minutes: fc.constantFrom(1, 2) }) },
   /** What was under way has come to its end, and then nobody comes for half an hour; `hasEnded`: nor before the stop is through. */
   {
     weight: 4,
     arbitrary: fc.record({ do: fc.constant('idle' as const), hasEnded: fc.boolean(), visitorOf: fc.option(branch) }),
   },
-  { weight: 1, arbitrary: fc.record({ do: fc.constant('forget' as const) }) },
   /** Messages are worked off and events arrive, so that lives get further than their first trouble. */
   { weight: 3, arbitrary: fc.record({ do: fc.constant('settle' as const) }) },
 )
@@ -120,7 +99,7 @@ async function report(world: TeamWorld, of: PreviewBranch, phase: 'ready' | 'fai
 
 /** `labels`: takes in the host of every preview that there has ever been. */
 async function play(world: TeamWorld, action: Step, labels: Set<string>): Promise<void> {
-  const { ecs, deps, request } = world
+  const { deps, request } = world
   const started = async (start: typeof createPreview, isPublic?: boolean) => {
     if (!('branch' in action)) return
     const { preview } = await start({ ...asks(world, action.branch), isPublic }, deps)
@@ -146,19 +125,12 @@ async function play(world: TeamWorld, action: Step, labels: Set<string>): Promis
     case 'work':
       return work(world, action.messages)
     case 'advance':
-      return ecs.advance()
     case 'exit':
-      return ecs.exit(action.n, action.code)
-    case 'event': {
-      const event = ecs.events[action.n % Math.max(ecs.events.length, 1)]
-      if (event) await observeTask(event, deps).catch(() => undefined)
-      return
-    }
+    case 'event':
     case 'run-fault':
-      return void ecs.runFaults.push(action.fault)
     case 'stop-fault':
-      ecs.stopFails++
-      return
+    case 'forget':
+      return playEcs(world, action)
     case 'minute':
       world.pass((action.minutes - 1) * 60_000)
       return world.minute().catch(() => undefined)
@@ -168,8 +140,6 @@ async function play(world: TeamWorld, action: Step, labels: Set<string>): Promis
       await world.minute().catch(() => undefined)
       if (action.hasEnded) await world.settle().catch(() => undefined)
       return action.visitorOf === null ? undefined : visit(world, action.visitorOf)
-    case 'forget':
-      return ecs.forgetStopped()
     case 'settle':
       return world.settle().catch(() => undefined)
   }

@@ -5,7 +5,7 @@
  */
 import fc from 'fast-check'
 import { expect } from 'vitest'
-import { observeTask, orderWork, sendEvent } from '../../shared/domain/environments/operations.ts'
+import { orderWork, sendEvent } from '../../shared/domain/environments/operations.ts'
 import { isFinal } from '../../shared/domain/environments/transitions.ts'
 import {
   deleteTeamEnvironment,
@@ -14,8 +14,7 @@ import {
   stopTeam,
   wakeTeam,
 } from '../../shared/domain/teams/operations.ts'
-import { asked, heal, removesAgain, work } from '../support/random-lives.ts'
-import { RUN_FAULTS } from '../support/simulated-ecs.ts'
+import { asked, heal, playEcs, removesAgain, TEAM_STEPS, work } from '../support/random-lives.ts'
 import { RESOURCE_FAULTS } from '../support/simulated-team-resources.ts'
 import { simulation } from '../support/simulation.ts'
 import { type TeamWorld, teamWorld } from '../support/teams.ts'
@@ -27,32 +26,13 @@ const step = fc.oneof(
   { weight: 1, arbitrary: fc.record({ do: fc.constantFrom('stop-team' as const, 'restart-team', 'wake') }) },
   { weight: 1, arbitrary: fc.record({ do: fc.constantFrom('take-down' as const, 'remove') }) },
   { weight: 2, arbitrary: fc.record({ do: fc.constantFrom('stop' as const, 'delete', 'restart'), agent }) },
-  /** Takes queue messages side by side, whatever their delay: each once, twice, or never. */
-  {
-    weight: 8,
-    arbitrary: fc.record({
-      do: fc.constant('work' as const),
-      messages: fc.array(fc.record({ n: fc.nat(), times: fc.integer({ min: 0, max: 2 }) }), {
-        minLength: 1,
-        maxLength: 3,
-      }),
-    }),
-  },
-  { weight: 4, arbitrary: fc.record({ do: fc.constant('advance' as const) }) },
-  {
-    weight: 1,
-    arbitrary: fc.record({ do: fc.constant('exit' as const), n: fc.nat({ max: 3 }), code: fc.constantFrom(0, 3, 137) }),
-  },
-  { weight: 5, arbitrary: fc.record({ do: fc.constant('event' as const), n: fc.nat() }) },
-  { weight: 1, arbitrary: fc.record({ do: fc.constant('run-fault' as const), fault: fc.constantFrom(...RUN_FAULTS) }) },
+  ...TEAM_STEPS,
   {
     weight: 2,
     arbitrary: fc.record({ do: fc.constant('resource-fault' as const), fault: fc.constantFrom(...RESOURCE_FAULTS) }),
   },
-  { weight: 1, arbitrary: fc.record({ do: fc.constant('stop-fault' as const) }) },
   { weight: 1, arbitrary: fc.record({ do: fc.constant('deploy' as const) }) },
   { weight: 2, arbitrary: fc.record({ do: fc.constant('minute' as const), minutes: fc.constantFrom(1, 2, 20) }) },
-  { weight: 1, arbitrary: fc.record({ do: fc.constant('forget' as const) }) },
 )
 type Step = typeof step extends fc.Arbitrary<infer S> ? S : never
 
@@ -69,7 +49,7 @@ async function ask(world: TeamWorld, n: number, type: 'stop-requested' | 'delete
 }
 
 async function play(world: TeamWorld, action: Step): Promise<void> {
-  const { ecs, aws, deps, request } = world
+  const { aws, deps, request } = world
   switch (action.do) {
     case 'spawn':
       return spawn(world)
@@ -94,21 +74,14 @@ async function play(world: TeamWorld, action: Step): Promise<void> {
     case 'work':
       return work(world, action.messages)
     case 'advance':
-      return ecs.advance()
     case 'exit':
-      return ecs.exit(action.n, action.code)
-    case 'event': {
-      const event = ecs.events[action.n % Math.max(ecs.events.length, 1)]
-      if (event) await observeTask(event, deps).catch(() => undefined)
-      return
-    }
+    case 'event':
     case 'run-fault':
-      return void ecs.runFaults.push(action.fault)
+    case 'stop-fault':
+    case 'forget':
+      return playEcs(world, action)
     case 'resource-fault':
       return void aws.faults.push(action.fault)
-    case 'stop-fault':
-      ecs.stopFails++
-      return
     case 'deploy': {
       const next = Number(aws.bases.agent.split(':')[1]) + 1
       aws.bases = { agent: `agent:${next}`, sync: `sync:${next}`, preview: `preview:${next}` }
@@ -117,8 +90,6 @@ async function play(world: TeamWorld, action: Step): Promise<void> {
     case 'minute':
       world.pass((action.minutes - 1) * 60_000)
       return world.minute().catch(() => undefined)
-    case 'forget':
-      return ecs.forgetStopped()
   }
 }
 
